@@ -1,0 +1,1 @@
+"""Easel: a Stable Diffusion web UI, room by room."""

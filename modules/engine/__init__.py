@@ -1,0 +1,1 @@
+"""Everything that imports torch; runs in the engine process only."""
