@@ -91,7 +91,7 @@ def _declare_operators() -> None:
 
 
 class _RemovedModule(types.ModuleType):
-    """Stands in for the removed module; looks names up in its successors when they are asked for."""
+    """Stands in for the removed module and takes its names from the successors on demand."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
