@@ -1,0 +1,107 @@
+"""Concepts: what a picture shows, by which names, and which drawing it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.starter.fetch import folder_of
+
+VOCABULARY = Path(__file__).with_name("vocabulary.txt")
+_SKIPPED_GROUPS = {None, 2, 9}  # regional letters, components, flags
+_SKIPPED_LABELS = re.compile(
+    r":|o’clock|-thirty|keycap|button|medium|small square|^(man|men|woman|women) (?!’s)|^input "
+    r"|facing right|^deaf |couple|^family|^kiss:|holding hands|wearing turban|person (pouting|gest)"
+)
+_KEPT = {"man", "woman"}
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One drawable thing."""
+
+    label: str
+    """Its emojibase label, unique."""
+    names: tuple[str, ...]
+    """What people call it, the usual name first; "~" marks a name that takes no article."""
+    icon: str
+    """The icon's name in the Iconify set."""
+    group: int
+    common: bool = False
+    drawn: bool = False
+    """Whether the UNet is trained on it (the text encoder knows every concept)."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the vocabulary file."""
+
+    label: str
+    names: tuple[str, ...]
+    common: bool
+    drawn: bool
+
+
+def read_vocabulary(path: Path = VOCABULARY) -> list[Entry]:
+    """Read the hand-written vocabulary (its format is explained at its top)."""
+    entries = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        drawn = not text.startswith("-")
+        text = text.lstrip("- ")
+        common = text.startswith("*")
+        label, _, names = text.lstrip("*").partition(" = ")
+        listed = tuple(name.strip() for name in names.split(",")) if names else (label,)
+        entries.append(Entry(label, listed, common, drawn))
+    return entries
+
+
+def load_concepts(downloads: Path) -> list[Concept]:
+    """Return every concept that has a drawing, in a fixed order."""
+    noto = folder_of("noto", downloads) / "package"
+    emojibase = folder_of("emojibase", downloads) / "package"
+    icons = json.loads((noto / "icons.json").read_text(encoding="utf-8"))
+    by_code = json.loads((noto / "chars.json").read_text(encoding="utf-8"))
+    rows = json.loads((emojibase / "en" / "data.json").read_text(encoding="utf-8"))
+    written = {entry.label: entry for entry in read_vocabulary()}
+    known = set(icons["icons"]) | set(icons.get("aliases", {}))
+    concepts = []
+    for row in rows:
+        label = row["label"]
+        entry = written.pop(label, None)
+        if entry is None and not _is_wanted(row):
+            continue
+        icon = _find_icon(row, by_code, known)
+        if icon is None:
+            continue
+        names = entry.names if entry else (_plain(label),)
+        common, drawn = (entry.common, entry.drawn) if entry else (False, False)
+        concepts.append(Concept(label, names, icon, row["group"], common, drawn))
+    if written:
+        raise ValueError(f"no drawing for: {sorted(written)}")
+    return concepts
+
+
+def _is_wanted(row: dict) -> bool:
+    if row.get("group") in _SKIPPED_GROUPS:
+        return False
+    label = row["label"]
+    return label in _KEPT or not _SKIPPED_LABELS.search(label)
+
+
+def _plain(label: str) -> str:
+    return label.replace("’", "'").replace("“", "").replace("”", "")
+
+
+def _find_icon(row: dict, by_code: dict[str, str], known: set[str]) -> str | None:
+    code = row["hexcode"].lower()
+    short = code.replace("-fe0f", "")
+    slug = re.sub(r"[^a-z0-9]+", "-", row["label"].lower().replace("’", "")).strip("-")
+    for candidate in (by_code.get(code), by_code.get(short), by_code.get(short + "-fe0f"), slug):
+        if candidate in known:
+            return candidate
+    return None

@@ -1,0 +1,85 @@
+"""One configuration for every step of the starter model's training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MODEL_FOLDER = REPOSITORY / "models" / "Stable-diffusion" / "easel-starter"
+
+
+@dataclass(frozen=True)
+class Colour:
+    """A named flat background colour."""
+
+    name: str
+    rgb: tuple[int, int, int]
+
+
+BACKGROUNDS: tuple[Colour, ...] = (
+    Colour("white", (255, 255, 255)),
+    Colour("blue", (52, 104, 214)),
+    Colour("red", (214, 58, 52)),
+    Colour("green", (66, 158, 76)),
+    Colour("yellow", (250, 216, 72)),
+    Colour("orange", (244, 146, 48)),
+    Colour("purple", (138, 84, 190)),
+    Colour("pink", (246, 160, 196)),
+    Colour("light blue", (156, 208, 246)),
+    Colour("brown", (140, 96, 62)),
+    Colour("grey", (150, 152, 158)),
+    Colour("black", (24, 24, 28)),
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes, paths and seeds. Everything that the steps share is here."""
+
+    work: Path = REPOSITORY / "work-starter"
+    """Downloads, caches and checkpoints; ignored by git."""
+    output: Path = MODEL_FOLDER
+    """The folder that `package` writes."""
+    seed: int = 20_240
+    device: str = "cpu"
+    threads: int = 1
+
+    picture_size: int = 128
+    """Side of a training picture in pixels."""
+    object_size: float = 0.86
+    """Side of the object as a fraction of the picture's side."""
+
+    vae_channels: tuple[int, ...] = (16, 32, 64, 128)
+    vae_groups: int = 2
+    latent_channels: int = 4
+
+    text_width: int = 256
+    text_layers: int = 2
+    text_heads: int = 4
+    text_length: int = 77
+
+    unet_channels: tuple[int, ...] = (64, 128, 160)
+    unet_layers: int = 1
+    unet_attention: tuple[bool, ...] = (False, True, True)
+    unet_heads: int = 4
+    unet_groups: int = 16
+    unet_batch: int = 16
+    unet_learning_rate: float = 8e-4
+    unet_decay_from: float = 0.5
+    """Fraction of the budget after which the learning rate falls to zero."""
+    caption_dropout: float = 0.1
+    common_weight: float = 2.0
+    """How much more often a "common" concept of the vocabulary is drawn."""
+
+    backgrounds: tuple[Colour, ...] = field(default=BACKGROUNDS)
+
+    @property
+    def downloads(self) -> Path:
+        """Where `fetch` puts archives and their unpacked contents."""
+        return self.work / "dl"
+
+    @property
+    def run(self) -> Path:
+        """Where the training steps keep their results and checkpoints."""
+        return self.work / "run"

@@ -1,0 +1,262 @@
+"""The UNet: trained on cached latents, against the clock, resumable."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import random
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tools.starter import steps
+from tools.starter.captions import caption
+from tools.starter.concepts import Concept
+from tools.starter.config import Config
+from tools.starter.sampling import build_scheduler, read_prompts, sample
+from tools.starter.scenes import Scene, all_scenes, paint
+from tools.starter.text_encoder import load_text_encoder
+from tools.starter.tokenizer import build_tokenizer
+from tools.starter.torchvision_guard import define_missing_ops
+from tools.starter.vae import load_vae
+
+define_missing_ops()
+
+from diffusers import UNet2DConditionModel  # noqa: E402
+
+log = logging.getLogger(__name__)
+_CHECKPOINT_EVERY = 240.0
+_SHEET_EVERY = 600.0
+_AVERAGE_EVERY = 10
+_AVERAGE_DECAY = 0.99
+
+
+def build_unet(config: Config) -> UNet2DConditionModel:
+    """Build the conditional UNet of the configured size."""
+    down = tuple(
+        "CrossAttnDownBlock2D" if attends else "DownBlock2D" for attends in config.unet_attention
+    )
+    up = tuple(
+        "CrossAttnUpBlock2D" if attends else "UpBlock2D" for attends in config.unet_attention[::-1]
+    )
+    return UNet2DConditionModel(
+        sample_size=config.picture_size // 2 ** (len(config.vae_channels) - 1),
+        in_channels=config.latent_channels,
+        out_channels=config.latent_channels,
+        layers_per_block=config.unet_layers,
+        block_out_channels=config.unet_channels,
+        down_block_types=down,
+        mid_block_type="UNetMidBlock2DCrossAttn",
+        up_block_types=up,
+        cross_attention_dim=config.text_width,
+        attention_head_dim=config.unet_heads,
+        norm_num_groups=config.unet_groups,
+    )
+
+
+class Contexts:
+    """Text encoder states of captions, computed once per caption and kept in half precision."""
+
+    def __init__(self, config: Config) -> None:
+        """Load the frozen text encoder."""
+        self._tokenizer = build_tokenizer(config)
+        self._encoder = load_text_encoder(config)
+        self._device = config.device
+        self._length = config.text_length
+        self._kept: dict[str, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def of(self, captions: list[str]) -> torch.Tensor:
+        """Return `[captions, 77, width]` in float32."""
+        new = sorted({text for text in captions if text not in self._kept})
+        if new:
+            made = self._tokenizer(
+                new,
+                padding="max_length",
+                max_length=self._length,
+                truncation=True,
+                return_tensors="pt",
+            )
+            states = self._encoder(input_ids=made.input_ids.to(self._device)).last_hidden_state
+            self._kept.update(zip(new, states.half(), strict=True))
+        return torch.stack([self._kept[text] for text in captions]).float()
+
+
+class Data:
+    """Latents of every scene, and batches of them with captions."""
+
+    def __init__(self, config: Config, concepts: list[Concept], drawings: np.ndarray) -> None:
+        """Encode the scenes, or read them from the cache."""
+        self._config, self._concepts = config, concepts
+        self._drawn = [row for row, concept in enumerate(concepts) if concept.drawn]
+        self._weights = [
+            config.common_weight if concepts[row].common else 1.0 for row in self._drawn
+        ]
+        self.latents = self._load(drawings).to(config.device)
+        self.contexts = Contexts(config)
+
+    def _load(self, drawings: np.ndarray) -> torch.Tensor:
+        config = self._config
+        names = [self._concepts[row].label for row in self._drawn]
+        path = config.run / "latents.pt"
+        if path.exists():
+            kept = torch.load(path)
+            if kept["names"] == names:
+                return kept["latents"]
+        scenes = all_scenes(self._drawn, len(config.backgrounds))
+        vae, parts = load_vae(config), []
+        with torch.no_grad():
+            for start in range(0, len(scenes), 32):
+                batch = np.stack([self._paint(drawings, s) for s in scenes[start : start + 32]])
+                pixels = steps.to_pixels(batch).to(config.device)
+                parts.append(vae.encode(pixels).latent_dist.mean.cpu())
+        latents = torch.cat(parts).unflatten(0, (len(self._drawn), len(config.backgrounds)))
+        log.info("latents: mean %.3f, std %.3f", latents.mean(), latents.std())
+        steps.save_atomically({"names": names, "latents": latents}, path)
+        return latents
+
+    def _paint(self, drawings: np.ndarray, scene: Scene) -> np.ndarray:
+        config = self._config
+        colour = config.backgrounds[scene.background]
+        return paint(drawings[scene.concept], colour, config.picture_size, config.object_size)
+
+    def batch(self, rng: random.Random, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return latents `[count, 4, 16, 16]` and contexts `[count, 77, width]`."""
+        config = self._config
+        places = rng.choices(range(len(self._drawn)), self._weights, k=count)
+        grounds = [
+            0 if rng.random() < 0.3 else rng.randrange(len(config.backgrounds)) for _ in places
+        ]
+        texts = [
+            ""
+            if rng.random() < config.caption_dropout
+            else caption(rng, self._concepts[self._drawn[p]].names, config.backgrounds[g].name)
+            for p, g in zip(places, grounds, strict=True)
+        ]
+        return self.latents[places, grounds], self.contexts.of(texts)
+
+
+def train_unet(
+    config: Config, concepts: list[Concept], drawings: np.ndarray, minutes: float, phase: str
+) -> None:
+    """Train for `minutes` more, from `run/unet-<phase>.pt` where it exists.
+
+    A phase is one stretch with its own learning-rate decay; its name picks the checkpoint. A
+    phase that starts fresh continues from the averaged weights in `run/unet.pt` if there are any.
+    """
+    torch.manual_seed(config.seed)
+    data = Data(config, concepts, drawings)
+    unet = build_unet(config).to(config.device)
+    optimiser = torch.optim.AdamW(
+        unet.parameters(), lr=config.unet_learning_rate, betas=(0.9, 0.99), fused=True
+    )
+    checkpoint = config.run / f"unet-{phase}.pt"
+    progress = {"step": 0, "seen": 0, "spent": 0.0}
+    average = steps.Average(unet, _AVERAGE_DECAY)
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location=config.device)
+        unet.load_state_dict(state["unet"])
+        optimiser.load_state_dict(state["optimiser"])
+        average.values, average.updates = state["average"], state["updates"]
+        progress = state["progress"]
+    elif (config.run / "unet.pt").exists():
+        unet.load_state_dict(torch.load(config.run / "unet.pt", map_location=config.device))
+        average = steps.Average(unet, _AVERAGE_DECAY)
+    log.info("%.1f M parameters, %s", sum(p.numel() for p in unet.parameters()) / 1e6, progress)
+
+    def save() -> None:
+        progress["spent"] = budget.spent
+        state = {
+            "unet": unet.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "average": average.values,
+            "updates": average.updates,
+            "progress": progress,
+            "config": {key: str(value) for key, value in asdict(config).items()},
+        }
+        steps.save_atomically(state, checkpoint)
+        steps.save_atomically(average.values, config.run / "unet.pt")
+
+    budget = steps.Budget(minutes + progress["spent"] / 60, progress["spent"])
+    saved = shown = budget.spent
+    rng = random.Random(config.seed + progress["step"])
+    alphas = build_scheduler().alphas_cumprod.to(config.device)
+    losses: list[float] = []
+    while not budget.over:
+        rate = config.unet_learning_rate * min(1, (progress["step"] + 1) / 200)
+        rate *= steps.cosine_tail(budget.fraction, config.unet_decay_from)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        latents, contexts = data.batch(rng, config.unet_batch)
+        losses.append(_step(unet, optimiser, latents, contexts, alphas, config))
+        progress["step"] += 1
+        progress["seen"] += config.unet_batch
+        if progress["step"] % _AVERAGE_EVERY == 0:
+            average.update(unet)
+        if progress["step"] % 100 == 0:
+            mean = sum(losses[-100:]) / 100
+            _record(config.run / f"unet-{phase}.csv", progress, budget.spent, mean, rate)
+            log.info("%(step)d steps, %(seen)d samples", progress)
+            log.info("loss %.4f, rate %.2e, %.0f s", mean, rate, budget.spent)
+        if budget.spent - saved > _CHECKPOINT_EVERY:
+            save()
+            saved = budget.spent
+        if budget.spent - shown > _SHEET_EVERY:
+            _show(config, average, data.contexts, config.run / f"sheet-{progress['step']:06d}.png")
+            shown = budget.spent
+    save()
+    _show(config, average, data.contexts, config.run / f"sheet-{phase}-final.png")
+
+
+def _step(
+    unet: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    latents: torch.Tensor,
+    contexts: torch.Tensor,
+    alphas: torch.Tensor,
+    config: Config,
+) -> float:
+    """One optimiser step on the v-prediction error; timesteps are spread evenly over the batch."""
+    count = len(latents)
+    strata = (torch.arange(count, device=latents.device) + torch.rand(1, device=latents.device)) % (
+        count
+    )
+    offsets = torch.rand(count, device=latents.device)
+    timesteps = ((strata.floor() + offsets) * (len(alphas) / count)).long().clamp(max=999)
+    signal = alphas[timesteps].sqrt()[:, None, None, None]
+    spread = (1 - alphas[timesteps]).sqrt()[:, None, None, None]
+    noise = torch.randn_like(latents)
+    noisy = signal * latents + spread * noise
+    target = signal * noise - spread * latents
+    fast = config.device != "cpu"
+    with torch.autocast(config.device.split(":")[0], torch.bfloat16, enabled=fast):
+        guess = unet(noisy, timesteps, contexts).sample
+    loss = functional.mse_loss(guess.float(), target)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+    optimiser.step()
+    return loss.item()
+
+
+def _record(path: Path, progress: dict, spent: float, loss: float, rate: float) -> None:
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as opened:
+        writer = csv.writer(opened)
+        if new:
+            writer.writerow(["step", "samples", "seconds", "loss", "learning_rate"])
+        row = [progress["step"], progress["seen"], f"{spent:.0f}", f"{loss:.5f}", f"{rate:.2e}"]
+        writer.writerow(row)
+
+
+@torch.no_grad()
+def _show(config: Config, average: steps.Average, contexts: Contexts, path: Path) -> None:
+    unet = build_unet(config).to(config.device).eval()
+    average.copy_to(unet)
+    latents = sample(unet, contexts.of(read_prompts()), contexts.of([""]), config)
+    pictures = load_vae(config).decode(latents).sample
+    steps.save_sheet(steps.to_pictures(pictures), path, 5)
