@@ -1,1 +1,1 @@
-"""Easel: a Stable Diffusion web UI, room by room."""
+"""Easel's rooms; see docs/architecture.md for the way they may depend on each other."""

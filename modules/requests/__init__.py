@@ -1,0 +1,1 @@
+"""The one description of a job, shared by the page, the REST API, the command line and infotext."""

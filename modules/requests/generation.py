@@ -1,0 +1,146 @@
+"""``GenerationRequest``: one picture job as every door describes it, in A1111's API names and defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+PROMPT_LIMIT = 65536
+"""Longest prompt in characters; longer texts are refused rather than cut."""
+
+SEED_MAX = 2**63 - 1
+
+
+def _clean_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("lone surrogates are not text; allowed: any Unicode text") from None
+    return value.replace("\x00", "")
+
+
+Text = Annotated[str, BeforeValidator(_clean_text)]
+Prompt = Annotated[str, BeforeValidator(_clean_text), Field(max_length=PROMPT_LIMIT)]
+Name = Annotated[str, BeforeValidator(_clean_text), Field(max_length=1024)]
+Seed = Annotated[int, Field(ge=-1, le=SEED_MAX)]
+Side = Annotated[int, Field(ge=8, le=1_000_000)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class GenerationRequest(BaseModel):
+    """A txt2img or img2img job before styles, wildcards and random seeds are settled.
+
+    Field names, defaults and lax conversions are those of A1111's ``/sdapi/v1`` (``null`` means the default,
+    unknown fields are ignored). Where A1111 goes on with nonsense, validation refuses it: NaN and infinities,
+    sizes below 8, surrogates.
+    """
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, validate_default=False)
+
+    kind: Literal["txt2img", "img2img"] = "txt2img"
+
+    prompt: Prompt = ""
+    negative_prompt: Prompt = ""
+    styles: list[Name] = Field(default_factory=list, max_length=100)
+
+    seed: Seed = -1
+    """-1 draws a random seed in 0 … 2^32 - 2."""
+    subseed: Seed = -1
+    subseed_strength: Fraction = 0.0
+    seed_resize_from_h: int = Field(default=-1, ge=-1, le=16384)
+    seed_resize_from_w: int = Field(default=-1, ge=-1, le=16384)
+
+    sampler_name: Name | None = None
+    scheduler: Name | None = None
+    sampler_index: Name = "Euler"
+    """Old name of ``sampler_name``; used when that is empty."""
+    steps: int = Field(default=50, ge=1, le=1000)
+    cfg_scale: float = Field(default=7.0, ge=0.0, le=1000.0)
+    width: Side = 512
+    height: Side = 512
+    """In pixels; rounded down to multiples of 8 by :meth:`sized`."""
+    batch_size: int = Field(default=1, ge=1, le=64)
+    n_iter: int = Field(default=1, ge=1, le=10000)
+
+    eta: float | None = Field(default=None, ge=0.0, le=10.0)
+    s_min_uncond: float | None = Field(default=None, ge=0.0, le=1000.0)
+    s_churn: float | None = Field(default=None, ge=0.0, le=1000.0)
+    s_tmax: float | None = Field(default=None, ge=0.0)
+    s_tmin: float | None = Field(default=None, ge=0.0)
+    s_noise: float | None = Field(default=None, ge=0.0, le=10.0)
+
+    tiling: bool | None = None
+    restore_faces: bool | None = None
+    denoising_strength: Fraction = 0.75
+
+    enable_hr: bool = False
+    firstphase_width: int = Field(default=0, ge=0, le=16384)
+    firstphase_height: int = Field(default=0, ge=0, le=16384)
+    hr_scale: float = Field(default=2.0, ge=0.0, le=16.0)
+    hr_upscaler: Name | None = None
+    hr_second_pass_steps: int = Field(default=0, ge=0, le=1000)
+    hr_resize_x: int = Field(default=0, ge=0, le=16384)
+    hr_resize_y: int = Field(default=0, ge=0, le=16384)
+    hr_checkpoint_name: Name | None = None
+    hr_sampler_name: Name | None = None
+    hr_scheduler: Name | None = None
+    hr_prompt: Prompt = ""
+    hr_negative_prompt: Prompt = ""
+    refiner_checkpoint: Name | None = None
+    refiner_switch_at: Fraction | None = None
+
+    override_settings: dict[str, Any] = Field(default_factory=dict, max_length=1000)
+    override_settings_restore_afterwards: bool = True
+    disable_extra_networks: bool = False
+    comments: dict[str, Any] = Field(default_factory=dict)
+
+    script_name: Name | None = None
+    script_args: list[Any] = Field(default_factory=list)
+    alwayson_scripts: dict[str, Any] = Field(default_factory=dict)
+
+    send_images: bool = True
+    save_images: bool = False
+    do_not_save_samples: bool = False
+    do_not_save_grid: bool = False
+    force_task_id: Name | None = None
+    infotext: Prompt | None = None
+
+    UI_DEFAULTS: ClassVar[dict[str, Any]] = {
+        "sampler_name": "DPM++ 2M",
+        "scheduler": "Automatic",
+        "steps": 20,
+        "cfg_scale": 7.0,
+        "width": 512,
+        "height": 512,
+        "save_images": True,
+    }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_means_default(cls, data: Any) -> Any:
+        """A1111's fields are all optional: a JSON ``null`` stands for the default."""
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if value is not None}
+        return data
+
+    @classmethod
+    def ui_defaults(cls) -> GenerationRequest:
+        """The form as A1111's page shows it first (steps 20, DPM++ 2M, 512x512)."""
+        return cls(**cls.UI_DEFAULTS)
+
+    def chosen_sampler(self) -> str:
+        """The sampler asked for, under whichever of the two names."""
+        return self.sampler_name or self.sampler_index
+
+    def sized(self) -> GenerationRequest:
+        """A copy with width and height rounded down to multiples of 8, the latent grid."""
+        return self.model_copy(
+            update={"width": self.width // 8 * 8, "height": self.height // 8 * 8}
+        )
+
+    def as_parameters(self) -> dict[str, Any]:
+        """The request as the API's ``parameters`` answer shows it."""
+        return self.model_dump(mode="json", exclude={"kind"})

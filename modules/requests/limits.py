@@ -1,0 +1,66 @@
+"""How much one job may ask for; checked with arithmetic alone, before anything is allocated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modules.requests.errors import RequestError
+from modules.requests.generation import GenerationRequest
+
+SIDE_LIMIT = 16384
+"""Longest side in pixels, whatever the pixel budget."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds of one job."""
+
+    megapixels: float = 16.8
+    """Of one image, and of one batch that is computed at once times 8."""
+    images: int = 1000
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Limits:
+        """The limits that the settings ask for."""
+        return cls(
+            megapixels=float(options["max_image_megapixels"]),
+            images=int(options["max_images_per_job"]),
+        )
+
+
+def check_budget(request: GenerationRequest, limits: Limits) -> None:
+    """Refuse a job that is too large.
+
+    Raises:
+        RequestError: the first field that exceeds its bound, with the bound.
+    """
+    for name in ("width", "height"):
+        side = getattr(request, name)
+        if side > SIDE_LIMIT:
+            raise RequestError(
+                name, side, f"{side} is too large; allowed: 8 to {SIDE_LIMIT} pixels."
+            )
+    megapixels = request.width * request.height / 1e6
+    size = f"{request.width}x{request.height}"
+    if megapixels > limits.megapixels:
+        raise RequestError(
+            "width",
+            request.width,
+            f"{size} is {megapixels:.1f} megapixels; allowed: {limits.megapixels:g} "
+            "(setting max_image_megapixels).",
+        )
+    if megapixels * request.batch_size > limits.megapixels * 8:
+        raise RequestError(
+            "batch_size",
+            request.batch_size,
+            f"{request.batch_size} images of {size} at once exceed {limits.megapixels * 8:g} megapixels.",
+        )
+    images = request.batch_size * request.n_iter
+    if images > limits.images:
+        raise RequestError(
+            "n_iter",
+            request.n_iter,
+            f"{images} images in one job; allowed: {limits.images} (setting max_images_per_job).",
+        )

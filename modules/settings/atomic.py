@@ -1,0 +1,119 @@
+"""Files are either the old version or the new one, never half of each.
+
+Every writer makes a temporary file in the target's own folder, flushes it to the disk and renames it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace ``path`` by ``data`` in one step.
+
+    Raises:
+        OSError: the folder is missing or not writable, or the disk is full; the old file is untouched.
+    """
+    temporary = _write_temporary(path, data)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        _remove_quietly(temporary)
+        raise
+    _sync_folder(path.parent)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Create ``path`` with ``data``; an existing file is never overwritten.
+
+    Two processes that race for one name cannot both win: the finished temporary file is hard-linked to
+    its name, which fails when the name exists. File systems without hard links fall back to an exclusive
+    reservation of the name, followed by a rename over it.
+
+    Raises:
+        FileExistsError: the name is taken.
+        OSError: the folder is missing or not writable, or the disk is full.
+    """
+    if path.exists():
+        raise FileExistsError(str(path))
+    temporary = _write_temporary(path, data)
+    try:
+        _claim_name(temporary, path)
+    finally:
+        _remove_quietly(temporary)
+    _sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace ``path`` by ``text`` in UTF-8; lone surrogates become question marks."""
+    write_bytes(path, text.encode("utf-8", errors="replace"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace ``path`` by ``value`` as indented JSON.
+
+    Raises:
+        ValueError: ``value`` holds NaN or an infinity, which are not JSON.
+    """
+    text = json.dumps(value, indent=4, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def _write_temporary(path: Path, data: bytes) -> Path:
+    descriptor, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".tmp"
+    )
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        _give_usual_permissions(temporary)
+    except OSError:
+        _remove_quietly(temporary)
+        raise
+    return temporary
+
+
+def _claim_name(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+        return
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError, AttributeError):
+        reservation = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        os.close(reservation)
+        os.replace(temporary, path)
+
+
+def _give_usual_permissions(path: Path) -> None:
+    """mkstemp makes files private (0600); results should follow the user's umask like any other file."""
+    if os.name != "posix":
+        return
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename lasts only when its folder entry is on the disk; Windows cannot open folders for this."""
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _remove_quietly(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()

@@ -1,0 +1,12 @@
+"""The settings themselves, one file per category; :func:`build_table` puts them in page order."""
+
+from __future__ import annotations
+
+from modules.settings.options import OptionTable
+from modules.settings.tables import generation, interface, later, sampling, saving
+
+
+def build_table() -> OptionTable:
+    """A fresh table of all settings; extensions may add rows to it."""
+    rooms = (saving, generation, sampling, interface, later)
+    return OptionTable(option for room in rooms for option in room.OPTIONS)

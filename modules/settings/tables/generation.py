@@ -1,0 +1,142 @@
+"""Settings of the category "Stable Diffusion": model, prompts, guidance, limits."""
+
+from __future__ import annotations
+
+from modules.settings.tables.rows import Section
+
+_sd = Section("Stable Diffusion")
+_vae = Section("VAE")
+_optimizations = Section("Optimizations")
+_compatibility = Section("Compatibility")
+_limits = Section("Limits")
+
+OPTIONS = (
+    _sd.choice(
+        "sd_model_checkpoint",
+        "Stable Diffusion checkpoint",
+        None,
+        dynamic="checkpoints",
+        infotext="Model hash",
+    ),
+    _sd.whole(
+        "CLIP_stop_at_last_layers",
+        "Clip skip",
+        1,
+        1,
+        12,
+        infotext="Clip skip",
+        help="Ignore this many minus one of the text encoder's last layers.",
+    ),
+    _sd.choice(
+        "emphasis",
+        "Emphasis mode",
+        "Original",
+        "None|Ignore|Original|No norm",
+        infotext="Emphasis",
+        help="How (word:1.2) acts. Original: scale, then restore the mean. No norm: scale only. "
+        "Ignore: weights have no effect. None: brackets are literal text.",
+    ),
+    _sd.whole(
+        "comma_padding_backtrack",
+        "Prompt word wrap length limit",
+        20,
+        0,
+        74,
+        help="Texts longer than 75 tokens break at the last comma within so many tokens.",
+    ),
+    _sd.flag(
+        "enable_prompt_comments", "Enable comments in prompts (# to the end of the line)", True
+    ),
+    _sd.flag("enable_wildcards", "Expand __wildcards__ and {a|b} choices in prompts", True),
+    _sd.choice(
+        "randn_source",
+        "Random number generator source",
+        "GPU",
+        "GPU|CPU|NV",
+        infotext="RNG",
+        help="CPU and NV give the same noise on every machine; NV equals CUDA's.",
+    ),
+    _sd.flag(
+        "tiling", "Tiling", False, infotext="Tiling", help="Make images that repeat seamlessly."
+    ),
+    _sd.flag(
+        "enable_batch_seeds",
+        "Make every image of a batch equal to the one made alone",
+        True,
+        hidden=True,
+    ),
+    _sd.number(
+        "guidance_rescale",
+        "Guidance rescale",
+        0.0,
+        0.0,
+        1.0,
+        0.05,
+        infotext="CFG Rescale",
+        help="Keeps the contrast of a strong CFG in bounds (Lin et al. 2023); 0.7 suits zero terminal SNR models.",
+    ),
+    _vae.choice("sd_vae", "SD VAE", "Automatic", dynamic="vaes", infotext="VAE"),
+    _vae.flag(
+        "sd_vae_overrides_per_model_preferences",
+        "Selected VAE overrides the one beside the checkpoint",
+        True,
+    ),
+    _vae.flag("auto_vae_precision", "Decode again in 32 bits when the VAE gives NaN", True),
+    _optimizations.number(
+        "s_min_uncond",
+        "Negative Guidance minimum sigma",
+        0.0,
+        0.0,
+        15.0,
+        0.01,
+        infotext="NGMS",
+        help="Skip the negative prompt when the noise is lower: faster, a little different.",
+    ),
+    _optimizations.flag(
+        "s_min_uncond_all",
+        "Negative Guidance minimum sigma all steps",
+        False,
+        infotext="NGMS all steps",
+    ),
+    _optimizations.flag(
+        "pad_cond_uncond", "Pad prompt/negative prompt", False, infotext="Pad conds"
+    ),
+    _optimizations.flag("persistent_cond_cache", "Keep encoded prompts between jobs", True),
+    _optimizations.flag("batch_cond_uncond", "Batch cond/uncond", True),
+    _compatibility.flag(
+        "auto_backcompat", "Automatic backward compatibility for old infotexts", True
+    ),
+    _compatibility.flag(
+        "use_old_scheduling",
+        "Old prompt editing timelines",
+        False,
+        infotext="Old prompt editing timelines",
+    ),
+    _compatibility.flag(
+        "use_downcasted_alpha_bar",
+        "Downcast model alphas_cumprod to fp16 before sampling",
+        False,
+        infotext="Downcast alphas_cumprod",
+    ),
+    _compatibility.flag(
+        "use_old_karras_scheduler_sigmas", "Use old karras scheduler sigmas (0.1 to 10)", False
+    ),
+    _compatibility.flag(
+        "no_dpmpp_sde_batch_determinism",
+        "Do not make DPM++ SDE deterministic across batch sizes",
+        False,
+        hidden=True,
+    ),
+    _limits.number(
+        "max_image_megapixels",
+        "Largest image, in megapixels",
+        16.8,
+        0.1,
+        268.0,
+        0.1,
+        help="Requests above it are refused before anything is allocated.",
+    ),
+    _limits.whole("max_images_per_job", "Most images of one job", 1000, 1, 10000),
+    _limits.whole("max_queued_jobs", "Most waiting jobs", 200, 1, 10000),
+    _limits.whole("max_queued_jobs_per_client", "Most waiting jobs of one client", 50, 1, 10000),
+)
