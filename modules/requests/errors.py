@@ -1,4 +1,4 @@
-"""What a door says when a request cannot be done: one sentence with the field, the value and what is allowed."""
+"""What a door says to a request that cannot be done: the field, the value and what is allowed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class NotFoundInList(RequestError):  # noqa: N818 - reads as what happened; it i
 
 
 def shorten(value: object, limit: int = 120) -> str:
-    """Text of a value that is safe to show: no control characters or surrogates, at most ``limit`` long."""
+    """Text of a value that is safe to show: printable, at most ``limit`` characters."""
     text = str(value)[: limit + 1].encode("utf-8", errors="replace").decode("utf-8")
     text = "".join(character if character.isprintable() else " " for character in text)
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,9 +1,9 @@
-"""What the engine says while it works, as frozen data classes that travel as JSON plus raw blobs."""
+"""What the engine says while it works, as frozen data classes; they travel as JSON plus blobs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Preview(Event):
 
 @dataclass(frozen=True)
 class ImageDone(Event):
-    """A finished picture as raw pixels (``mode`` RGB, row by row, 8 bits) with the facts for its infotext."""
+    """A finished picture: raw pixels (``mode`` RGB, row by row, 8 bits) and its infotext facts."""
 
     kind: ClassVar[str] = "image"
     job: str = ""
@@ -133,7 +133,7 @@ class Done(Event):
 
 @dataclass(frozen=True)
 class Failed(Event):
-    """``failure`` is one of model, memory, nan, input, crash, internal; ``message`` one sentence for people."""
+    """``failure``: model, memory, nan, input, crash or internal; ``message``: one sentence."""
 
     kind: ClassVar[str] = "failed"
     job: str = ""
@@ -150,11 +150,6 @@ class Reply(Event):
     ok: bool = True
     payload: dict[str, Any] = field(default_factory=dict)
 
-
-AnyEvent = Union[
-    Hello, Heartbeat, ModelLoading, ModelReady, ModelFailed, Started, Step, Preview, ImageDone,
-    Warning_, Done, Failed, Reply,
-]  # fmt: skip
 
 _BY_KIND: dict[str, type[Event]] = {cls.kind: cls for cls in Event.__subclasses__()}
 

@@ -1,4 +1,4 @@
-"""``GenerationRequest``: one picture job as every door describes it, in A1111's API names and defaults."""
+"""``GenerationRequest``: one picture job as every door describes it, in A1111's API names."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 class GenerationRequest(BaseModel):
     """A txt2img or img2img job before styles, wildcards and random seeds are settled.
 
-    Field names, defaults and lax conversions are those of A1111's ``/sdapi/v1`` (``null`` means the default,
-    unknown fields are ignored). Where A1111 goes on with nonsense, validation refuses it: NaN and infinities,
-    sizes below 8, surrogates.
+    Field names, defaults and lax conversions are those of A1111's ``/sdapi/v1`` (``null`` means the
+    default, unknown fields are ignored). Where A1111 goes on with nonsense, validation refuses it:
+    NaN and infinities, sizes below 8, surrogates.
     """
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False, validate_default=False)

@@ -55,7 +55,8 @@ def check_budget(request: GenerationRequest, limits: Limits) -> None:
         raise RequestError(
             "batch_size",
             request.batch_size,
-            f"{request.batch_size} images of {size} at once exceed {limits.megapixels * 8:g} megapixels.",
+            f"{request.batch_size} images of {size} at once exceed "
+            f"{limits.megapixels * 8:g} megapixels.",
         )
     images = request.batch_size * request.n_iter
     if images > limits.images:

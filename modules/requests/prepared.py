@@ -10,7 +10,7 @@ from typing import Any
 class PreparedJob:
     """One job as it is stored in the queue and sent to the engine.
 
-    Seeds are drawn, styles applied, wildcards expanded and the checkpoint resolved, so that running it again
+    Seeds are drawn, styles applied, wildcards expanded, the checkpoint resolved: running it again
     after a restart gives the same pictures. Lists ``all_*`` have one entry per image
     (``n_iter * batch_size``).
     """

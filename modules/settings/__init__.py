@@ -1,1 +1,1 @@
-"""Option table, command-line flags, paths and atomic storage. Imports nothing from the other rooms."""
+"""Option table, command-line flags, paths, atomic storage. Imports nothing of the other rooms."""

@@ -1,6 +1,6 @@
 """Files are either the old version or the new one, never half of each.
 
-Every writer makes a temporary file in the target's own folder, flushes it to the disk and renames it.
+Every writer makes a temporary file in the target's folder, flushes it to the disk and renames it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Replace ``path`` by ``data`` in one step.
 
     Raises:
-        OSError: the folder is missing or not writable, or the disk is full; the old file is untouched.
+        OSError: the folder is missing or not writable, or the disk is full; the old file stays.
     """
     temporary = _write_temporary(path, data)
     try:
@@ -31,9 +31,9 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_new(path: Path, data: bytes) -> None:
     """Create ``path`` with ``data``; an existing file is never overwritten.
 
-    Two processes that race for one name cannot both win: the finished temporary file is hard-linked to
-    its name, which fails when the name exists. File systems without hard links fall back to an exclusive
-    reservation of the name, followed by a rename over it.
+    Two processes that race for one name cannot both win: the finished temporary file is hard-linked
+    to its name, which fails when the name exists. File systems without hard links reserve the name
+    exclusively and rename over it.
 
     Raises:
         FileExistsError: the name is taken.
@@ -94,7 +94,7 @@ def _claim_name(temporary: Path, path: Path) -> None:
 
 
 def _give_usual_permissions(path: Path) -> None:
-    """mkstemp makes files private (0600); results should follow the user's umask like any other file."""
+    """mkstemp makes files private (0600); results follow the user's umask like other files."""
     if os.name != "posix":
         return
     mask = os.umask(0)
@@ -103,7 +103,7 @@ def _give_usual_permissions(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A rename lasts only when its folder entry is on the disk; Windows cannot open folders for this."""
+    """A rename lasts only when its folder entry is on the disk; Windows cannot open folders."""
     if os.name != "posix":
         return
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The shape of a setting: one frozen row with everything the page, the API and the docs need to know."""
+"""The shape of a setting: one frozen row with all that the page, the API and the docs need."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Option:
     choices: tuple[str, ...] = ()
     """Fixed choices of ``choice`` and ``multi``."""
     dynamic: str = ""
-    """Name of a list that only the running program knows ("checkpoints", "vaes" …); checked where it is used."""
+    """Name of a list that only the running program knows ("checkpoints", "vaes" …)."""
     minimum: float | None = None
     maximum: float | None = None
     step: float | None = None

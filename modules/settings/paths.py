@@ -17,7 +17,7 @@ class Paths:
     root: Path
     """The program's own folder."""
     data: Path
-    """Config, outputs, models and extensions of the user; the program's folder unless ``--data-dir``."""
+    """Config, outputs, models, extensions of the user; the program's folder unless --data-dir."""
     models: Path
     checkpoints: Path
     """Where new checkpoints go."""

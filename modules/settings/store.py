@@ -22,8 +22,8 @@ Subscriber = Callable[[dict[str, Change]], None]
 class OptionStore:
     """Thread-safe settings over one ``config.json``.
 
-    Keys in the file that the table does not know (an extension's, or a newer version's) are kept as they
-    are and written back.
+    Keys in the file that the table does not know (an extension's, or a newer version's) are kept as
+    they are and written back.
     """
 
     def __init__(self, path: Path, table: OptionTable) -> None:

@@ -73,7 +73,8 @@ OPTIONS = (
         1.0,
         0.05,
         infotext="CFG Rescale",
-        help="Keeps the contrast of a strong CFG in bounds (Lin et al. 2023); 0.7 suits zero terminal SNR models.",
+        help="Keeps the contrast of a strong CFG in bounds (Lin et al. 2023); "
+        "0.7 suits zero terminal SNR models.",
     ),
     _vae.choice("sd_vae", "SD VAE", "Automatic", dynamic="vaes", infotext="VAE"),
     _vae.flag(

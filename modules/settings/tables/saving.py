@@ -15,7 +15,8 @@ OPTIONS = (
     _images.text(
         "samples_filename_pattern",
         "Images filename pattern",
-        help="Tokens such as [seed], [steps], [cfg], [sampler], [model_name], [date], [prompt_words]. "
+        help="Tokens such as [seed], [steps], [cfg], [sampler], [model_name], [date], "
+        "[prompt_words]. "
         "Empty: [seed] in subfolders, else [seed]-[prompt_spaces].",
     ),
     _images.flag("save_images_add_number", "Add number to filename when saving", True),
