@@ -79,7 +79,7 @@ def free_port() -> int:
 
 
 def start_server(data_dir: Path, *flags: str, port: int | None = None) -> RunningServer:
-    """Start ``webui.py`` on a free port with its data below ``data_dir``; waits until it answers."""
+    """Start ``webui.py`` on a free port with its data in ``data_dir``; waits until it answers."""
     port = port or free_port()
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "server.log"
