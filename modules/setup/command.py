@@ -1,0 +1,158 @@
+"""Which command was asked for, and handing over to it inside the environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from modules.setup import browser, checks
+from modules.setup.environment import Environment, prepare
+from modules.setup.errors import SetupError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+HELP = """\
+usage: python3 launch.py [command] [options]
+
+commands
+  serve     start the web page and the API (what happens without a command)
+  txt2img   make pictures from a prompt without the page
+  test      run the tests; takes pytest's arguments
+  bench     measure; takes names of groups and --json
+  setup     make the environment and stop
+  help      this text
+
+`python3 launch.py serve --help` and `python3 launch.py txt2img --help` list their options.
+For every command: --skip-install uses the environment as it is, --reinstall-torch installs the
+build of torch that fits the hardware once more (after a new graphics card, say).
+TORCH_COMMAND or TORCH_INDEX_URL in the environment choose another build of torch.
+"""
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the command line says; the exit code."""
+    command, rest = split_command(arguments)
+    try:
+        return COMMANDS[command](rest)
+    except SetupError as reason:
+        sys.stderr.write(f"{reason}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped.\n")
+        return 130
+
+
+def split_command(arguments: list[str]) -> tuple[str, list[str]]:
+    """The command and its own arguments; flags without a command mean `serve`.
+
+    Raises:
+        SystemExit: the first word is no command.
+    """
+    if not arguments or arguments[0].startswith("-"):
+        if arguments[:1] in (["-h"], ["--help"]):
+            return "help", []
+        return "serve", arguments
+    if arguments[0] not in COMMANDS:
+        sys.stderr.write(
+            f"There is no command {arguments[0]!r}; there are: {', '.join(COMMANDS)}.\n"
+        )
+        raise SystemExit(2)
+    return arguments[0], arguments[1:]
+
+
+def _help(_: list[str]) -> int:
+    sys.stdout.write(HELP)
+    return 0
+
+
+def _serve(arguments: list[str]) -> int:
+    from modules.settings.flags import parse_flags
+
+    own, rest = take_own_flags(arguments)
+    flags = parse_flags(rest)  # a mistyped flag should not wait for an installation
+    host = flags.server_name or ("0.0.0.0" if flags.listen else "127.0.0.1")
+    checks.check_port(host, flags.port)
+    return _inside(own, [str(ROOT / "webui.py"), *rest])
+
+
+def _setup(arguments: list[str]) -> int:
+    own, rest = take_own_flags(arguments)
+    if rest:
+        raise SetupError(f"`launch.py setup` knows no {rest[0]}; see `launch.py help`.")
+    environment = _environment(own)
+    sys.stdout.write(f"The environment {environment.folder} is ready.\n")
+    return 0
+
+
+def _test(arguments: list[str]) -> int:
+    own, rest = take_own_flags(arguments)
+    environment = _environment(own, for_tests=True)
+    variables = {}
+    chromium = browser.provide(environment.python)
+    if chromium:
+        variables[browser.VARIABLE] = chromium
+    else:
+        sys.stdout.write(f"{'=' * 20} {browser.NOTHING_FOUND} {'=' * 20}\n")
+    os.chdir(ROOT)
+    return _hand_over(environment, ["-m", "pytest", *rest], variables)
+
+
+def _bench(arguments: list[str]) -> int:
+    own, rest = take_own_flags(arguments)
+    return _inside(own, ["-m", "benchmarks", *rest])
+
+
+def _txt2img(arguments: list[str]) -> int:
+    own, rest = take_own_flags(arguments)
+    return _inside(own, ["-m", "modules.cli", "txt2img", *rest])
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "serve": _serve,
+    "txt2img": _txt2img,
+    "test": _test,
+    "bench": _bench,
+    "setup": _setup,
+    "help": _help,
+}
+
+OWN_FLAGS = ("--skip-install", "--reinstall-torch")
+
+
+def take_own_flags(arguments: list[str]) -> tuple[set[str], list[str]]:
+    """Split off the flags that set-up itself understands."""
+    own = {word for word in arguments if word in OWN_FLAGS}
+    return own, [word for word in arguments if word not in OWN_FLAGS]
+
+
+def _environment(own: set[str], *, for_tests: bool = False) -> Environment:
+    environment = Environment(ROOT)
+    if "--skip-install" not in own:
+        prepare(environment, for_tests=for_tests, reinstall_torch="--reinstall-torch" in own)
+    return environment
+
+
+def _inside(own: set[str], arguments: list[str]) -> int:
+    return _hand_over(_environment(own), arguments, {})
+
+
+def _hand_over(environment: Environment, arguments: list[str], variables: dict[str, str]) -> int:
+    """Become the environment's Python where the system can do that, else run it and wait.
+
+    With --skip-install and no environment the running Python is used as it is. The working folder
+    stays the caller's, because paths on the command line are meant from there.
+    """
+    python = str(environment.python) if environment.version() else sys.executable
+    command = [python, *arguments]
+    search = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    surroundings = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join(search)}
+    sys.stdout.flush()
+    if os.name == "posix":
+        os.execve(python, command, surroundings)
+    try:
+        return subprocess.call(command, env=surroundings)
+    except KeyboardInterrupt:
+        return 130
