@@ -1,0 +1,267 @@
+"""The catalog: every model file that the user has, under the names that people use."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from modules.catalog.checkpoints import CheckpointInfo, inspect, match_alias
+from modules.catalog.hashes import HashCache, HashingStopped, combine
+from modules.catalog.networks import EmbeddingInfo, LoraInfo, scan_embeddings, scan_loras
+from modules.catalog.scan import Found, scan
+from modules.catalog.sidecar import Sidecar, read_sidecar_leniently
+from modules.catalog.vaes import (
+    AUTOMATIC,
+    NONE,
+    VaeInfo,
+    automatic_vae,
+    is_beside_checkpoint,
+    scan_vaes,
+)
+from modules.requests.errors import NotFoundInList, RequestError
+from modules.settings.paths import Paths
+
+logger = logging.getLogger("easel.catalog")
+
+CHECKPOINT_FIELD = "sd_model_checkpoint"
+VAE_FIELD = "sd_vae"
+STARTER = "easel-starter"
+
+
+class Catalog:
+    """Lists of model files. Reading is free and thread-safe; `refresh` looks at the disk again.
+
+    The first list that is asked for makes the first `refresh`. Hashes are taken from the cache on
+    disk; unknown ones are computed by `with_hash` or by `hash_in_background`.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        options: Mapping[str, Any] | None = None,
+        *,
+        default_checkpoint: str | None = None,
+        hashing: bool = True,
+    ) -> None:
+        """`default_checkpoint` is `--ckpt`; `hashing=False` is `--no-hashing`."""
+        self.paths = paths
+        self.options = options
+        self.hashing = hashing
+        self.hashes = HashCache(paths.cache / "hashes.json")
+        self._default = default_checkpoint
+        self._lock = threading.RLock()
+        self._scanned = False
+        self._inspected: dict[tuple[str, str, float], CheckpointInfo] = {}
+        self._all: tuple[CheckpointInfo, ...] = ()
+        self._vaes: tuple[VaeInfo, ...] = ()
+        self._stop = threading.Event()
+        self._worker: threading.Thread | None = None
+
+    def checkpoints(self) -> list[CheckpointInfo]:
+        """The checkpoints that can be loaded, sorted by name."""
+        return [info for info in self._known() if not info.problem]
+
+    def unusable(self) -> list[CheckpointInfo]:
+        """Files in the checkpoint folders that cannot be loaded; `problem` says why."""
+        return [info for info in self._known() if info.problem]
+
+    def find_checkpoint(self, alias: str) -> CheckpointInfo:
+        """The checkpoint of this title, file name, name, path, hash, or part of a title.
+
+        Raises:
+            RequestError: there is such a file but it cannot be used; says why.
+            NotFoundInList: there is none.
+        """
+        infos = self._known()
+        good = [info for info in infos if not info.problem]
+        found = match_alias(infos, alias)
+        if found is not None and found.problem and not _is_exact(found, alias):
+            found = match_alias(good, alias)
+        if found is None:
+            raise NotFoundInList(CHECKPOINT_FIELD, alias, [info.title for info in good])
+        if found.problem:
+            raise RequestError(CHECKPOINT_FIELD, alias, found.problem)
+        return found
+
+    def default_checkpoint(self) -> CheckpointInfo | None:
+        """The one to start with: `--ckpt`, the setting, the starter model, else the first."""
+        wishes = [self._default, self.options.get(CHECKPOINT_FIELD) if self.options else None]
+        for wish in wishes:
+            if not wish:
+                continue
+            try:
+                return self.find_checkpoint(str(wish))
+            except RequestError as error:
+                logger.warning("%s", error.sentence)
+        good = self.checkpoints()
+        starter = [info for info in good if info.name == STARTER]
+        return next(iter(starter + good), None)
+
+    def vaes(self) -> list[VaeInfo]:
+        """The separate VAE files that can be loaded."""
+        self._known()
+        return [vae for vae in self._vaes if not vae.problem]
+
+    def find_vae(
+        self, name: str | None, checkpoint: CheckpointInfo | None = None
+    ) -> VaeInfo | None:
+        """The VAE file that a setting of `sd_vae` means for a checkpoint; None for its own VAE.
+
+        Raises:
+            RequestError: the file exists but cannot be used; says why.
+            NotFoundInList: there is none of this name.
+        """
+        self._known()
+        if not name or name.lower() == AUTOMATIC.lower():
+            return automatic_vae(checkpoint, self._vaes) if checkpoint else None
+        if name == NONE:
+            return None
+        for vae in self._vaes:
+            if name in (vae.name, vae.path.stem, str(vae.path)):
+                if vae.problem:
+                    raise RequestError(VAE_FIELD, name, vae.problem)
+                return vae
+        raise NotFoundInList(VAE_FIELD, name, [AUTOMATIC, NONE, *(v.name for v in self.vaes())])
+
+    def embeddings(self) -> list[EmbeddingInfo]:
+        """Textual inversions in the embeddings folder, good and bad (see `problem`)."""
+        return scan_embeddings(self.paths.embeddings)
+
+    def loras(self) -> list[LoraInfo]:
+        """LoRA files, good and bad (see `problem`)."""
+        return scan_loras(self.paths.lora)
+
+    def sidecar(self, info: CheckpointInfo) -> Sidecar:
+        """The notes beside a checkpoint; empty without any."""
+        return read_sidecar_leniently(info.path)
+
+    def default_parameters(self, info: CheckpointInfo) -> dict[str, Any]:
+        """Request fields that the checkpoint's sidecar suggests."""
+        return self.sidecar(info).default_parameters
+
+    def refresh(self) -> None:
+        """Look at the disk again. Files that did not change are not opened again."""
+        found = [
+            item for item in scan(self._roots()) if not is_beside_checkpoint(item.path)
+        ] + self._chosen_by_path()
+        with self._lock:
+            inspected = {_identity(item): item for item in found}
+            fresh = {
+                key: self._inspected.get(key) or inspect(item) for key, item in inspected.items()
+            }
+            self._inspected = fresh
+            self._all = tuple(self._hash_if_known(info) for info in fresh.values())
+            self._vaes = tuple(scan_vaes(self.paths.vae, self.paths.checkpoint_dirs))
+            self._scanned = True
+
+    def with_hash(self, info: CheckpointInfo) -> CheckpointInfo:
+        """The checkpoint with its hash, computed now if it is not known yet.
+
+        With hashing switched off, or a file that cannot be read, the hash stays None.
+        """
+        known = self._hash_if_known(info)
+        if known.sha256 or not self.hashing:
+            return known
+        try:
+            digest = self._hash(info)
+        except (OSError, HashingStopped):
+            return known
+        self._remember(info.with_hash(digest))
+        return info.with_hash(digest)
+
+    def hash_in_background(self, done: Callable[[CheckpointInfo], None] | None = None) -> None:
+        """Compute the missing hashes in a thread, one file after another; `done` hears of each."""
+        if not self.hashing or (self._worker and self._worker.is_alive()):
+            return
+        self._stop.clear()
+        self._worker = threading.Thread(
+            target=self._hash_all, args=(done,), name="easel-hashes", daemon=True
+        )
+        self._worker.start()
+
+    def stop(self) -> None:
+        """End background work within moments."""
+        self._stop.set()
+        if self._worker:
+            self._worker.join(timeout=5)
+
+    def _known(self) -> tuple[CheckpointInfo, ...]:
+        with self._lock:
+            if not self._scanned:
+                self.refresh()
+            return self._all
+
+    def _roots(self) -> list[Path]:
+        return [root for root in self.paths.checkpoint_dirs if root.is_dir()]
+
+    def _chosen_by_path(self) -> list[Found]:
+        """`--ckpt` may name a file outside all folders."""
+        if not self._default:
+            return []
+        path = Path(self._default).expanduser()
+        inside = any(path.resolve().is_relative_to(root.resolve()) for root in self._roots())
+        if inside or not path.exists() or path.suffix.lower() not in ("", ".safetensors", ".ckpt"):
+            return []
+        path = path.absolute()
+        kind = "folder" if path.is_dir() else "file" if path.suffix != ".ckpt" else "pickle"
+        return [Found(path, path.parent, kind)]
+
+    def _hash_if_known(self, info: CheckpointInfo) -> CheckpointInfo:
+        if info.sha256 or not info.hash_files:
+            return info
+        parts = [self.hashes.known(file) for file in info.hash_files]
+        if any(part is None for part in parts):
+            return info
+        return info.with_hash(_combined(info, [part or "" for part in parts]))
+
+    def _hash(self, info: CheckpointInfo) -> str:
+        parts = [self.hashes.sha256(file, self._stop.is_set) for file in info.hash_files]
+        return _combined(info, parts)
+
+    def _hash_all(self, done: Callable[[CheckpointInfo], None] | None) -> None:
+        for info in self.checkpoints():
+            if self._stop.is_set():
+                return
+            if info.sha256:
+                continue
+            hashed = self.with_hash(info)
+            if hashed.sha256 and done:
+                done(hashed)
+
+    def _remember(self, info: CheckpointInfo) -> None:
+        with self._lock:
+            self._all = tuple(
+                replace(old, sha256=info.sha256) if old.path == info.path else old
+                for old in self._all
+            )
+
+
+def _combined(info: CheckpointInfo, parts: list[str]) -> str:
+    if info.kind == "file":
+        return parts[0]
+    names = [file.relative_to(info.path).as_posix() for file in info.hash_files]
+    return combine(zip(names, parts, strict=True))
+
+
+def _identity(item: Found) -> tuple[str, str, float]:
+    """What must stay the same for a file to need no second look."""
+    newest = 0.0
+    files = [item.path]
+    if item.kind == "folder":
+        files += [p for p in item.path.glob("*/*") if p.is_file()] + list(item.path.glob("*.json"))
+    else:
+        files.append(item.path.with_suffix(".easel.json"))
+    for file in files:
+        try:
+            newest = max(newest, file.stat().st_mtime)
+        except OSError:
+            continue
+    return (item.kind, str(item.path), newest)
+
+
+def _is_exact(info: CheckpointInfo, alias: str) -> bool:
+    return any(name.lower() == alias.strip().lower() for name in info.aliases())

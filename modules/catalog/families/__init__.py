@@ -1,0 +1,42 @@
+"""The model families: which files belong to which, told from tensor names and shapes alone.
+
+One module per family. `FAMILIES` is asked in order; the first that recognises a file owns it.
+A new family is one module here, one entry below, and one loader of the same key in
+`modules/engine/checkpoints/families`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from modules.catalog.families import flux, sd1, sd2, sd3, sdxl
+from modules.catalog.families.base import Family, FolderFacts, Verdict
+from modules.catalog.header import Header
+
+FAMILIES: tuple[Family, ...] = (
+    flux.FAMILY,
+    sd3.FAMILY,
+    sdxl.FAMILY,
+    sd2.FAMILY,
+    sd1.FAMILY,
+)
+BY_KEY: Mapping[str, Family] = {family.key: family for family in FAMILIES}
+
+
+def detect_family(source: Header | FolderFacts) -> Verdict | None:
+    """Tell the family of a checkpoint; None when no family knows it.
+
+    `source` is the header of a single file or what `read_folder` found in a diffusers folder.
+    """
+    for family in FAMILIES:
+        verdict = (
+            family.detect_file(source)
+            if isinstance(source, Header)
+            else family.detect_folder(source)
+        )
+        if verdict is not None:
+            return verdict
+    return None
+
+
+__all__ = ["BY_KEY", "FAMILIES", "Family", "FolderFacts", "Verdict", "detect_family"]

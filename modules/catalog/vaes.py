@@ -1,0 +1,75 @@
+"""Separate VAE files, and A1111's rules for which one goes with a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from modules.catalog.checkpoints import PICKLE_REASON, CheckpointInfo
+from modules.catalog.errors import ModelFileError, UnsupportedModelError
+from modules.catalog.header import safetensors_header
+from modules.catalog.kinds import is_vae
+from modules.catalog.scan import scan
+from modules.catalog.sidecar import read_sidecar_leniently
+
+AUTOMATIC = "Automatic"
+NONE = "None"
+
+
+@dataclass(frozen=True)
+class VaeInfo:
+    """One separate VAE: a `.safetensors` file or a diffusers VAE folder."""
+
+    name: str
+    """File name with extension, as the infotext writes it."""
+    path: Path
+    problem: str = ""
+    """Why it cannot be loaded; empty for a good one."""
+
+    @property
+    def filename(self) -> str:
+        """The full path as text, as the API gives it."""
+        return str(self.path)
+
+
+def scan_vaes(vae_folder: Path, checkpoint_folders: Sequence[Path]) -> list[VaeInfo]:
+    """All VAE files: everything in the VAE folder, and `*.vae.safetensors` beside checkpoints."""
+    found: dict[str, VaeInfo] = {}
+    for item in scan([vae_folder], folders=False):
+        found.setdefault(item.path.name, _inspect(item.path, item.kind == "pickle"))
+    for item in scan(checkpoint_folders, folders=False):
+        if is_beside_checkpoint(item.path):
+            found.setdefault(item.path.name, _inspect(item.path, item.kind == "pickle"))
+    return sorted(found.values(), key=lambda info: info.name.lower())
+
+
+def is_beside_checkpoint(path: Path) -> bool:
+    """Whether a file's name says that it is the VAE of the checkpoint next to it."""
+    return path.stem.lower().endswith(".vae")
+
+
+def automatic_vae(info: CheckpointInfo, vaes: Sequence[VaeInfo]) -> VaeInfo | None:
+    """The VAE that belongs to a checkpoint: its sidecar's wish, else one named after it."""
+    usable = [vae for vae in vaes if not vae.problem]
+    wish = read_sidecar_leniently(info.path).vae_file
+    for vae in usable:
+        if wish and vae.name == wish:
+            return vae
+    stem = info.stem.lower()
+    for vae in usable:
+        name = vae.path.stem.lower().removesuffix(".vae")
+        if name == stem:
+            return vae
+    return None
+
+
+def _inspect(path: Path, pickle: bool) -> VaeInfo:
+    try:
+        if pickle:
+            raise UnsupportedModelError(path, PICKLE_REASON)
+        if not is_vae(safetensors_header(path)):
+            raise UnsupportedModelError(path, "is not a VAE")
+    except ModelFileError as error:
+        return VaeInfo(path.name, path, error.sentence)
+    return VaeInfo(path.name, path)
