@@ -1,0 +1,1 @@
+"""The durable queue between the doors (page, API, command line) and the engine."""
