@@ -1,0 +1,210 @@
+"""Named prompt styles: `styles.csv` with the columns name, prompt, negative_prompt."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from modules.settings import atomic
+
+PLACEHOLDER = "{prompt}"
+MAX_LENGTH = 1_000_000
+"""A style that would make a prompt longer than this is left out."""
+
+_COLUMNS = ("name", "prompt", "negative_prompt")
+
+log = logging.getLogger("easel.prompts")
+
+
+@dataclass(frozen=True)
+class Style:
+    """Texts added to the prompts; `{prompt}` in one marks where the user's own text goes."""
+
+    name: str
+    prompt: str = ""
+    negative_prompt: str = ""
+
+
+class StyleSource(Protocol):
+    """Anything that knows styles by name, such as `StyleBook`."""
+
+    def get(self, name: str) -> Style | None:
+        """The style of that name, or None."""
+
+
+def apply_styles(
+    prompt: str, negative: str, names: Sequence[str] | None, styles: StyleSource
+) -> tuple[str, str]:
+    """The prompt and negative prompt with the named styles merged in, in order.
+
+    Unknown names are ignored, as in A1111.
+    """
+    for name in names or ():
+        style = styles.get(name)
+        if style is not None:
+            prompt = merge_style(style.prompt, prompt)
+            negative = merge_style(style.negative_prompt, negative)
+    return prompt, negative
+
+
+def merge_style(style_text: str, prompt: str) -> str:
+    """One style text around (`{prompt}`) or, after ", ", behind a prompt."""
+    if PLACEHOLDER in style_text:
+        length = len(style_text) + style_text.count(PLACEHOLDER) * len(prompt)
+        return prompt if length > MAX_LENGTH else style_text.replace(PLACEHOLDER, prompt)
+    texts = [text for text in (prompt.strip(), style_text.strip()) if text]
+    merged = ", ".join(texts)
+    return prompt if len(merged) > MAX_LENGTH else merged
+
+
+def extract_style(style_text: str, prompt: str) -> str | None:
+    """`prompt` without the style text that `merge_style` put there; None when it is not there."""
+    style_text, prompt = style_text.strip(), prompt.strip()
+    if not style_text:
+        return prompt
+    if PLACEHOLDER in style_text:
+        left, _, right = style_text.partition(PLACEHOLDER)
+        fits = prompt.startswith(left) and prompt.endswith(right)
+        if fits and len(prompt) >= len(left) + len(right):
+            return prompt[len(left) : len(prompt) - len(right)]
+        return None
+    if prompt == style_text:
+        return ""
+    if prompt.endswith(", " + style_text):
+        return prompt[: -len(style_text) - 2]
+    return None
+
+
+class StyleBook:
+    """The styles of one CSV file, read again whenever the file has changed on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._lock = threading.RLock()
+        self._styles: dict[str, Style] = {}
+        self._stamp: tuple[int, int] | None = None
+
+    def names(self) -> list[str]:
+        """Names in file order."""
+        return list(self._current())
+
+    def list(self) -> tuple[Style, ...]:
+        """All styles in file order."""
+        return tuple(self._current().values())
+
+    def __iter__(self) -> Iterator[Style]:
+        return iter(self.list())
+
+    def __len__(self) -> int:
+        return len(self._current())
+
+    def get(self, name: str) -> Style | None:
+        """The style of that name, or None."""
+        return self._current().get(name)
+
+    def save(self, style: Style) -> None:
+        """Add `style`, or replace the one of the same name; written at once and atomically.
+
+        Raises ValueError for an empty name.
+        """
+        if not style.name.strip():
+            raise ValueError("name: '' is not allowed, a style needs a name")
+        with self._lock:
+            styles = {**self._current(), style.name: style}
+            self._write(styles.values())
+
+    def delete(self, name: str) -> bool:
+        """Remove the style of that name; False when there is none."""
+        with self._lock:
+            styles = dict(self._current())
+            if styles.pop(name, None) is None:
+                return False
+            self._write(styles.values())
+            return True
+
+    def reload(self) -> None:
+        """Read the file again even if it looks unchanged."""
+        with self._lock:
+            self._stamp = None
+            self._current()
+
+    def extract(self, prompt: str, negative: str) -> tuple[str, str, list[str]]:
+        """Take known styles out of two finished prompts.
+
+        Returns the shorter prompts and the names, in an order that `apply_styles` turns back into
+        the prompts given. A style counts only when both of its texts are found.
+        """
+        names: list[str] = []
+        while found := self._outermost(prompt, negative):
+            style, prompt, negative = found
+            names.append(style.name)
+        return prompt, negative, names[::-1]
+
+    def _outermost(self, prompt: str, negative: str) -> tuple[Style, str, str] | None:
+        for style in self._current().values():
+            if not (style.prompt.strip() or style.negative_prompt.strip()):
+                continue
+            inner = extract_style(style.prompt, prompt)
+            inner_negative = extract_style(style.negative_prompt, negative)
+            if inner is None or inner_negative is None:
+                continue
+            if len(inner) + len(inner_negative) < len(prompt.strip()) + len(negative.strip()):
+                return style, inner, inner_negative
+        return None
+
+    def _current(self) -> dict[str, Style]:
+        with self._lock:
+            stamp = self._file_stamp()
+            if stamp != self._stamp:
+                self._styles = {style.name: style for style in self._read()}
+                self._stamp = stamp
+            return self._styles
+
+    def _file_stamp(self) -> tuple[int, int]:
+        try:
+            status = self.path.stat()
+        except OSError:
+            return (0, -1)
+        return (status.st_mtime_ns, status.st_size)
+
+    def _read(self) -> Iterable[Style]:
+        try:
+            text = self.path.read_bytes().decode("utf-8-sig", "replace")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            log.warning("The styles file %s cannot be read: %s", self.path, error)
+            return []
+        return list(_read_csv(text.replace("\x00", "")))
+
+    def _write(self, styles: Iterable[Style]) -> None:
+        buffer = io.StringIO(newline="")
+        writer = csv.writer(buffer)
+        writer.writerow(_COLUMNS)
+        for style in styles:
+            writer.writerow([_storable(getattr(style, column)) for column in _COLUMNS])
+        atomic.write_text(self.path, "\ufeff" + buffer.getvalue())
+        self._stamp = None
+
+
+def _read_csv(text: str) -> Iterator[Style]:
+    """Styles of a CSV text; the old column "text" is read as the prompt, rows without name skip."""
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        for row in reader:
+            name = (row.get("name") or "").strip()
+            if name:
+                prompt = row.get("prompt") or row.get("text") or ""
+                yield Style(name, prompt, row.get("negative_prompt") or "")
+    except csv.Error as error:
+        log.warning("The styles file is damaged in line %d: %s", reader.line_num, error)
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
