@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 MAY_IMPORT = {
     "settings": set(),
+    "setup": {"settings"},
     "requests": {"settings"},
     "prompts": {"settings", "requests"},
     "catalog": {"settings", "requests", "prompts"},
