@@ -5,27 +5,53 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+from pathlib import Path
 
 import torch
 
 from tools.starter import steps
 from tools.starter.concepts import load_concepts
-from tools.starter.config import Config
+from tools.starter.config import REPOSITORY, Config
+from tools.starter.fetch import fetch_all
 from tools.starter.rasterise import load_drawings
+
+_STEPS = ("fetch", "vae", "text", "unet", "refine", "package", "evaluate")
 
 
 def main() -> None:
     """Run one step of the recipe."""
     parser = argparse.ArgumentParser(prog="python -m tools.starter", description=__doc__)
-    parser.add_argument("step", choices=["fetch", "vae", "text", "decoder", "unet"])
-    parser.add_argument("--minutes", type=float, default=15)
-    parser.add_argument("--until", help="HH:MM, instead of --minutes")
+    parser.add_argument("step", choices=_STEPS)
+    parser.add_argument("--minutes", type=float, default=15, help="time for a training step")
+    parser.add_argument("--until", metavar="HH:MM", help="end of the training, for --minutes")
+    parser.add_argument("--phase", default="base", help="name of a stretch of UNet training")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--work", type=Path, default=Config.work)
+    parser.add_argument("--output", type=Path, default=Config.output)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     torch.set_num_threads(given.threads)
-    config = dataclasses.replace(Config(), device=given.device, threads=given.threads)
+    config = dataclasses.replace(
+        Config(), device=given.device, threads=given.threads, work=given.work, output=given.output
+    )
+    _run(given, config)
+
+
+def _run(given: argparse.Namespace, config: Config) -> None:
+    if given.step == "package":
+        from tools.starter.package import package
+
+        package(config)
+        return
+    if given.step == "evaluate":
+        from tools.starter.evaluate import evaluate
+
+        evaluate(config, REPOSITORY / "docs" / "starter")
+        return
+    if given.step == "fetch":
+        fetch_all(config.downloads)
+        return
     minutes = steps.minutes_until(given.until) if given.until else given.minutes
     concepts = load_concepts(config.downloads)
     drawings = load_drawings(concepts, config.downloads, config.run, config.picture_size)
@@ -38,6 +64,14 @@ def main() -> None:
         from tools.starter.text_encoder import train_text_encoder
 
         train_text_encoder(config, concepts, minutes)
+    elif given.step == "refine":
+        from tools.starter.refine import refine_decoder
+
+        refine_decoder(config, drawings, drawn, minutes)
+    elif given.step == "unet":
+        from tools.starter.unet import train_unet
+
+        train_unet(config, concepts, drawings, minutes, given.phase)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,7 @@ def caption(rng: random.Random, names: tuple[str, ...], background: str) -> str:
     name = names[0] if len(names) == 1 or rng.random() < 0.65 else rng.choice(names[1:])
     return rng.choice(captions_of(name, background))
 
+
 NUMBERS = ("one", "two", "three", "four", "five")
 HUES = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white")
 

@@ -12,9 +12,10 @@ from tools.starter.fetch import folder_of
 VOCABULARY = Path(__file__).with_name("vocabulary.txt")
 _SKIPPED_GROUPS = {None, 2, 9}  # regional letters, components, flags
 _SKIPPED_LABELS = re.compile(
-    r":|o’clock|-thirty|keycap|button|medium|small square|^(man|men|woman|women) (?!’s)|^input "
+    r":|o.clock|-thirty|keycap|button|medium|small square|^(man|men|woman|women) |^input "
     r"|facing right|^deaf |couple|^family|^kiss:|holding hands|wearing turban|person (pouting|gest)"
 )
+_APOSTROPHE = "\u2019"
 _KEPT = {"man", "woman"}
 
 
@@ -94,13 +95,13 @@ def _is_wanted(row: dict) -> bool:
 
 
 def _plain(label: str) -> str:
-    return label.replace("’", "'").replace("“", "").replace("”", "")
+    return label.replace(_APOSTROPHE, "'").replace("\u201c", "").replace("\u201d", "")
 
 
 def _find_icon(row: dict, by_code: dict[str, str], known: set[str]) -> str | None:
     code = row["hexcode"].lower()
     short = code.replace("-fe0f", "")
-    slug = re.sub(r"[^a-z0-9]+", "-", row["label"].lower().replace("’", "")).strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", row["label"].lower().replace(_APOSTROPHE, "")).strip("-")
     for candidate in (by_code.get(code), by_code.get(short), by_code.get(short + "-fe0f"), slug):
         if candidate in known:
             return candidate

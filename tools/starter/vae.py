@@ -60,8 +60,19 @@ def build_vae(config: Config) -> AutoencoderKL:
 class Pictures:
     """Random training pictures: objects of many sizes and places on flat colours."""
 
-    def __init__(self, drawings: np.ndarray, config: Config, drawn: list[int], seed: int) -> None:
-        """Draw from all `drawings`, half of the time from the `drawn` ones."""
+    def __init__(
+        self,
+        drawings: np.ndarray,
+        config: Config,
+        drawn: list[int],
+        seed: int,
+        exact: float = 0.0,
+    ) -> None:
+        """Draw from all `drawings`, half of the time from the `drawn` ones.
+
+        A share `exact` of the pictures are the very scenes that the UNet learns.
+        """
+        self._exact = exact
         from tools.starter.scenes import paint
 
         self._paint = paint
@@ -74,6 +85,12 @@ class Pictures:
 
     def _one(self, crop: int | None) -> np.ndarray:
         rng, config, size = self._rng, self._config, self._config.picture_size
+        if rng.random() < self._exact:
+            drawing = self._drawings[rng.choice(self._drawn)]
+            colour = config.backgrounds[
+                0 if rng.random() < 0.3 else rng.randrange(len(config.backgrounds))
+            ]
+            return self._paint(drawing, colour, size, config.object_size)
         half = rng.random() < 0.5
         row = rng.choice(self._drawn) if half else rng.randrange(len(self._drawings))
         colour = rng.choice(config.backgrounds) if rng.random() < 0.65 else config.backgrounds[0]

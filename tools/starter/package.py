@@ -1,0 +1,123 @@
+"""Package the trained parts as a diffusers folder that any Stable Diffusion program can load."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+
+from tools.starter.config import Config
+from tools.starter.fetch import SOURCES
+from tools.starter.sampling import build_scheduler, read_prompts
+from tools.starter.text_encoder import load_text_encoder
+from tools.starter.tokenizer import build_tokenizer
+from tools.starter.torchvision_guard import define_missing_ops
+from tools.starter.unet import build_unet
+from tools.starter.vae import load_vae
+
+define_missing_ops()
+
+from diffusers import StableDiffusionPipeline  # noqa: E402
+
+log = logging.getLogger(__name__)
+LICENCES = Path(__file__).with_name("licences")
+_TOKENIZER_FILES = ("vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json")
+
+
+def assemble(config: Config) -> StableDiffusionPipeline:
+    """Put the newest parts together; a UNet that was never trained stays random."""
+    refined = (config.run / "vae-refined.pt").exists()
+    unet = build_unet(config)
+    if (config.run / "unet.pt").exists():
+        unet.load_state_dict(torch.load(config.run / "unet.pt", map_location="cpu"))
+    else:
+        log.warning("no trained UNet yet: packaging a random one")
+    return StableDiffusionPipeline(
+        vae=load_vae(config, "vae-refined.pt" if refined else "vae.pt"),
+        text_encoder=load_text_encoder(config),
+        tokenizer=build_tokenizer(config),
+        unet=unet.eval(),
+        scheduler=build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def package(config: Config) -> Path:
+    """Write the model folder; each file is replaced in one rename, the card is left alone."""
+    pipeline = assemble(config).to(torch.float16)
+    config.output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=config.work) as name:
+        made = Path(name)
+        pipeline.save_pretrained(made, safe_serialization=True)
+        _tidy_tokenizer(config, made / "tokenizer")
+        shutil.copytree(LICENCES, made / "licences")
+        (made / "licences" / "model.txt").rename(made / "LICENSE")
+        (made / "NOTICE").write_text(_notice(), encoding="utf-8")
+        (made / "easel.json").write_text(_sidecar(config), encoding="utf-8")
+        for path in sorted(made.rglob("*")):
+            if path.is_file():
+                target = config.output / path.relative_to(made)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.chmod(0o644)
+                os.replace(path, target)
+    size = sum(path.stat().st_size for path in config.output.rglob("*") if path.is_file())
+    log.info("packaged %s, %.1f MiB", config.output, size / 2**20)
+    return config.output
+
+
+def _tidy_tokenizer(config: Config, folder: Path) -> None:
+    for name in _TOKENIZER_FILES:
+        source = config.run / "tokenizer" / name
+        if source.suffix == ".json":
+            content = json.loads(source.read_text(encoding="utf-8"))
+            text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+            (folder / name).write_text(text + "\n", encoding="utf-8")
+        else:
+            shutil.copyfile(source, folder / name)
+    special = {
+        "bos_token": "<|startoftext|>",
+        "eos_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+        "unk_token": "<|endoftext|>",
+    }
+    text = json.dumps(special, indent=2) + "\n"
+    (folder / "special_tokens_map.json").write_text(text, encoding="utf-8")
+
+
+def _notice() -> str:
+    lines = [
+        "easel-starter",
+        "A small Stable Diffusion model trained from scratch by the Easel project.",
+        "Its weights are licensed under the Apache License 2.0 (file LICENSE).",
+        "",
+        "It was made from the following works; their licences are in the folder licences/.",
+    ]
+    for source in SOURCES:
+        lines.append(
+            f"- {source.name} {source.version} ({source.licence}): {source.used_for}; "
+            f"licences/{source.key}.txt"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _sidecar(config: Config) -> str:
+    content = {
+        "description": "Easel's own starter model: single objects in a flat cartoon style, "
+        "128 x 128 pixels. Ask for one thing of its vocabulary, on a plain colour if you like.",
+        "default_parameters": {
+            "width": config.picture_size,
+            "height": config.picture_size,
+            "steps": 20,
+            "sampler_name": "DDIM",
+            "cfg_scale": 4.0,
+        },
+        "example_prompts": read_prompts(),
+    }
+    return json.dumps(content, indent=2) + "\n"
