@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.plan import STARTER, Plan
 from benchmarks.sides import BareSide, OurSide, Work, malloc_settings
 
-STARTER_WORK = Work(size=256, steps=20)
+STARTER_WORK = Work(size=128, steps=20)
 SD15_WORK = Work(size=256, steps=5)
 
 
