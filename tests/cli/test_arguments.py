@@ -18,7 +18,7 @@ def requests(*words, suggested=None):
 
 
 def test_the_command_of_the_readme_becomes_one_request():
-    words = "--H 512 --W 640 --seed 8 --steps 20 --scale 7 --plms".split()
+    words = ["--H", "512", "--W", "640", "--seed", "8", "--steps", "20", "--scale", "7", "--plms"]
     (request,) = requests("--prompt", "a red apple", *words)
     assert (request.prompt, request.height, request.width) == ("a red apple", 512, 640)
     assert (request.seed, request.steps, request.cfg_scale) == (8, 20, 7.0)
