@@ -1,0 +1,9 @@
+"""The page a person sees: Gradio forms and tabs, our own scripts for progress, results and settings."""
+
+from __future__ import annotations
+
+from modules.web.pages.blocks import build, mount_arguments
+from modules.web.pages.routes import router
+from modules.web.pages.shell import PageShell
+
+__all__ = ["PageShell", "build", "mount_arguments", "router"]

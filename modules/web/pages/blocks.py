@@ -1,0 +1,55 @@
+"""The one Gradio page with its tabs, and how it is mounted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from modules.web.pages import png_info, queue_panel, settings_page, txt2img, wiring
+from modules.web.pages.parts import quick
+from modules.web.pages.shell import TITLE
+from modules.web.pages.text import text
+from modules.web.pages.theme import make_theme
+from modules.web.pages.translations import gradio_texts
+
+UPLOAD_LIMIT = "256mb"
+
+
+def build(context: Any) -> gr.Blocks:
+    """The page for one server.
+
+    Args:
+        context: gives ``options``, ``catalog`` and ``styles``.
+    """
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)
+    ) as demo:
+        bar = quick.build(context)
+        with gr.Tabs(elem_id="tabs", selected="txt2img"):
+            with gr.Tab(text("tab_txt2img"), id="txt2img", elem_id="tab_txt2img"):
+                first = txt2img.build(context)
+            with gr.Tab(text("tab_png_info"), id="pnginfo", elem_id="tab_pnginfo"):
+                png_info.build()
+            with gr.Tab(text("tab_queue"), id="queue", elem_id="tab_queue"):
+                queue_panel.build()
+            with gr.Tab(text("tab_settings"), id="settings", elem_id="tab_settings"):
+                settings_page.build()
+        wiring.wire(demo, bar, first)
+    return demo
+
+
+def mount_arguments(context: Any) -> dict[str, Any]:
+    """What ``gr.mount_gradio_app`` needs beside the Blocks, as Blocks itself drops these."""
+    return {
+        "theme": make_theme(),
+        "i18n": gradio_texts(),
+        "footer_links": [],
+        "run_history": False,
+        "ssr_mode": False,
+        "enable_monitoring": False,
+        "pwa": False,
+        "show_error": True,
+        "max_file_size": UPLOAD_LIMIT,
+        "app_kwargs": {"docs_url": None, "redoc_url": None, "openapi_url": None},
+    }

@@ -1,0 +1,67 @@
+"""Prompt and negative prompt with counters, warnings and the row of prompt tools."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from modules.web.pages.parts.tools import tool_button
+from modules.web.pages.text import text
+
+
+@dataclass(frozen=True)
+class PromptPart:
+    """Components of the prompt section."""
+
+    prompt: gr.Textbox
+    negative_prompt: gr.Textbox
+    styles: gr.Dropdown
+    apply_styles: gr.Button
+    clear: gr.Button
+
+
+def build(tab: str, styles: list[str]) -> PromptPart:
+    """Place the prompt section of ``tab``; ``styles`` are the names to offer."""
+    with gr.Column(elem_id=f"{tab}_toprow", elem_classes=["easel-card", "easel-prompts"]):
+        prompt = gr.Textbox(
+            label=text("prompt"),
+            placeholder=text("prompt_placeholder"),
+            lines=3,
+            max_lines=12,
+            elem_id=f"{tab}_prompt",
+            elem_classes=["easel-prompt"],
+            interactive=True,
+        )
+        gr.HTML(_status(tab, "prompt", f"{tab}_token_counter"))
+        negative = gr.Textbox(
+            label=text("negative_prompt"),
+            placeholder=text("negative_placeholder"),
+            lines=2,
+            max_lines=8,
+            elem_id=f"{tab}_neg_prompt",
+            elem_classes=["easel-prompt"],
+            interactive=True,
+        )
+        gr.HTML(_status(tab, "neg_prompt", f"{tab}_negative_token_counter"))
+        with gr.Row(elem_id=f"{tab}_tools", elem_classes=["easel-tools"]):
+            chosen = gr.Dropdown(
+                choices=styles,
+                value=[],
+                multiselect=True,
+                label=text("styles"),
+                elem_id=f"{tab}_styles",
+                scale=8,
+                min_width=140,
+                interactive=True,
+            )
+            apply_styles = tool_button("apply_styles", f"{tab}_style_apply", "apply")
+            tool_button("edit_styles", f"{tab}_styles_edit_button", "edit")
+            tool_button("read_parameters", f"{tab}_paste", "paste")
+            clear = tool_button("clear_prompt", f"{tab}_clear_prompt", "trash")
+        gr.HTML(f'<easel-examples tab="{tab}"></easel-examples>')
+    return PromptPart(prompt, negative, chosen, apply_styles, clear)
+
+
+def _status(tab: str, box: str, counter: str) -> str:
+    return f'<easel-prompt-status tab="{tab}" box="{box}" counter="{counter}"></easel-prompt-status>'

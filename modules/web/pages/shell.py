@@ -1,0 +1,109 @@
+"""ASGI middleware that finishes Gradio's HTML: language, title, our scripts before Gradio's own."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from modules.web.pages import assets
+from modules.web.pages.translations import choose_language
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+TITLE = "Easel"
+_DROPPED = re.compile(
+    r'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>\s*|<link rel="manifest"[^>]*>\s*',
+    re.IGNORECASE,
+)
+
+
+class PageShell:
+    """Rewrites the answer to ``GET /`` and lets everything else through untouched."""
+
+    def __init__(self, app: App, context: Any) -> None:
+        self.app = app
+        self.options = context.options
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        root = scope.get("root_path", "")
+        path = scope.get("path", "")
+        inner = path[len(root) :] if root and path.startswith(root) else path
+        if scope["type"] != "http" or scope["method"] != "GET" or inner not in ("", "/"):
+            await self.app(scope, receive, send)
+            return
+        language = choose_language(
+            str(self.options.get("localization")), _header(scope, b"accept-language")
+        )
+        await self.app(scope, receive, _Rewriter(send, root, language))
+
+
+class _Rewriter:
+    """Holds back one HTML answer until it is whole, then sends it changed."""
+
+    def __init__(self, send: Send, root: str, language: str) -> None:
+        self.send = send
+        self.root = root
+        self.language = language
+        self.start: Message | None = None
+        self.body = bytearray()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _is_html(message):
+            self.start = message
+        elif message["type"] == "http.response.body" and self.start is not None:
+            self.body += message.get("body", b"")
+            if not message.get("more_body"):
+                await self._finish(self.start)
+        else:
+            await self.send(message)
+
+    async def _finish(self, start: Message) -> None:
+        page = rewrite(self.body.decode("utf-8"), self.root, self.language).encode("utf-8")
+        kept = [(k, v) for k, v in start["headers"] if k.lower() not in _REPLACED]
+        start["headers"] = [
+            *kept,
+            (b"content-length", str(len(page)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"vary", b"accept-language"),
+        ]
+        await self.send(start)
+        await self.send({"type": "http.response.body", "body": page, "more_body": False})
+
+
+_REPLACED = (b"content-length", b"cache-control", b"vary")
+
+
+def rewrite(page: str, root: str, language: str) -> str:
+    """Gradio's page with our head: the language of the visit, our styles and scripts first."""
+    tag = html.escape(language)
+    head = [
+        "<head>",
+        f"<title>{TITLE}</title>",
+        '<meta name="description" content="Easel: pictures from words, on your own machine">',
+        f'<link rel="icon" type="image/svg+xml" href="{root}{assets.url("easel.svg")}">',
+        f'<script src="{root}/easel/boot.js?lang={tag}&amp;v={assets.version()}" '
+        f'data-root="{html.escape(root)}"></script>',
+    ]
+    for name in assets.STYLESHEETS:
+        head.append(f'<link rel="stylesheet" href="{root}{assets.url(name)}">')
+    head.append(f'<script type="module" src="{root}{assets.url("app.js")}"></script>')
+    page = _DROPPED.sub("", page)
+    page = re.sub(r'<html([^>]*)\blang="[^"]*"', rf'<html\1lang="{tag}"', page, count=1)
+    return page.replace("<head>", "\n".join(head), 1)
+
+
+def _is_html(start: Message) -> bool:
+    headers = dict(start["headers"])
+    return headers.get(b"content-type", b"").startswith(b"text/html")
+
+
+def _header(scope: MutableMapping[str, Any], name: bytes) -> str:
+    for key, value in scope.get("headers", ()):
+        if key.lower() == name:
+            return value.decode("latin-1")
+    return ""

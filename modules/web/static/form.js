@@ -1,0 +1,154 @@
+// The form's values: kept over a reload, filled from elsewhere, turned into a request.
+import * as api from "./api.js";
+import * as page from "./page.js";
+import * as toast from "./toast.js";
+import { debounce, storage } from "./dom.js";
+
+const { t } = window.Easel;
+const KEY = "easel.form.v1";
+const CHOICES = { sampler_name: "samplers", scheduler: "schedulers" };
+const EXTRAS = ["subseed", "subseed_strength", "seed_resize_from_w", "seed_resize_from_h"];
+
+const pending = {};
+const current = {};
+const save = debounce(() => storage.write(KEY, { ...storage.read(KEY, {}), ...current }), 300);
+
+/** Values of a tab's form as they are now. */
+export const values = (tab) => ({ ...current[tab] });
+
+/** At page load: what was here last time, else the defaults with the model's own wishes. */
+export async function initial(tab, names) {
+  let state;
+  try {
+    state = await page.state();
+  } catch (problem) {
+    toast.error(problem.message);
+    return names.map(() => ({ __type__: "update" }));
+  }
+  const saved = storage.read(KEY, {})[tab];
+  const start = { ...state.defaults, ...(saved ?? state.model_defaults) };
+  current[tab] = sane(start, state);
+  return names.map((name) => update(name, current[tab][name], state));
+}
+
+/** Fill fields of a tab; `fields` holds only those that change. */
+export function apply(tab, fields) {
+  pending[tab] = { ...pending[tab], ...fields };
+  document.getElementById(`${tab}_take`)?.click();
+}
+
+/** The hidden button's event: hand over what `apply` left. */
+export async function take(tab, names) {
+  const fields = pending[tab] ?? {};
+  pending[tab] = {};
+  const state = await page.state();
+  const clean = sane({ ...current[tab], ...fields }, state);
+  return names.map((name) =>
+    name in fields ? update(name, clean[name], state) : { __type__: "update" },
+  );
+}
+
+/** Any field changed, by hand or by us. */
+export function changed(tab, names, list) {
+  const before = current[tab];
+  current[tab] = Object.fromEntries(names.map((name, at) => [name, list[at]]));
+  save();
+  document.dispatchEvent(new CustomEvent("easel:form", { detail: { tab, values: current[tab] } }));
+  if (before?.override_settings?.length && !current[tab].override_settings?.length) {
+    apply(tab, { override_settings: [] });
+  }
+}
+
+/** Generate: send the form to the queue. Resolves to the job's answer or undefined. */
+export async function submit(tab, names, list) {
+  const fields = Object.fromEntries(names.map((name, at) => [name, list[at]]));
+  const button = document.getElementById(`${tab}_generate`);
+  button?.classList.add("sending");
+  try {
+    const { overrides } = await page.state();
+    const answer = await api.post("/easel/v1/jobs", request(tab, fields, overrides));
+    for (const text of answer.warnings ?? []) toast.warning(text);
+    document.dispatchEvent(new CustomEvent("easel:submitted", { detail: { tab, answer } }));
+  } catch (problem) {
+    toast.error(problem.message);
+    document.dispatchEvent(new CustomEvent("easel:refused", { detail: { tab } }));
+  } finally {
+    button?.classList.remove("sending");
+  }
+}
+
+/** Put parameters read from a picture or a text into the form, with a way back. */
+export async function fill(tab, fields, overrideSettings, said) {
+  const state = await page.state();
+  const before = values(tab);
+  const next = {};
+  for (const [name, value] of Object.entries(fields)) {
+    if (name in state.defaults && value !== null) next[name] = value;
+  }
+  const variation = Number(next.subseed_strength) > 0 || Number(next.seed_resize_from_w) > 0;
+  if (variation) next.seed_extra = true;
+  else if ("seed" in next) Object.assign(next, { seed_extra: false, subseed_strength: 0 });
+  if (!state.options.send_seed && said === "send") delete next.seed;
+  if (!state.options.send_size && said === "send") {
+    delete next.width;
+    delete next.height;
+  }
+  next.override_settings = chips(overrideSettings ?? {}, state);
+  apply(tab, next);
+  const undo = () => apply(tab, before);
+  toast.success(t("fill.done"), { text: t("fill.undo"), run: undo });
+}
+
+/** Settings of a picture that differ from those in force, as "Name: value". */
+function chips(overrideSettings, state) {
+  const names = Object.fromEntries(Object.entries(state.overrides).map(([name, key]) => [key, name]));
+  const found = [];
+  for (const [key, value] of Object.entries(overrideSettings)) {
+    if (!names[key] || String(state.options[key] ?? "") === String(value)) continue;
+    if (key === "sd_model_checkpoint" && state.options.disable_weights_auto_swap) continue;
+    found.push(`${names[key]}: ${value}`);
+  }
+  return found;
+}
+
+/** The request that the API understands. */
+export function request(tab, fields, overrides) {
+  const { override_settings: marks, seed_extra: extra, ...plain } = fields;
+  const asked = { kind: tab, ...plain };
+  if (!extra) for (const name of EXTRAS) delete asked[name];
+  asked.seed = Number.isFinite(fields.seed) ? fields.seed : -1;
+  const overridden = {};
+  for (const mark of marks ?? []) {
+    const at = mark.indexOf(":");
+    const key = overrides[mark.slice(0, at).trim()];
+    if (key) overridden[key] = mark.slice(at + 1).trim();
+  }
+  if (Object.keys(overridden).length) asked.override_settings = overridden;
+  return asked;
+}
+
+/** Values that the lists of today still know. */
+function sane(fields, state) {
+  const clean = { ...fields };
+  for (const [name, list] of Object.entries(CHOICES)) {
+    if (!state.lists[list].includes(clean[name])) clean[name] = state.defaults[name];
+  }
+  clean.styles = (clean.styles ?? []).filter((name) => state.lists.styles.includes(name));
+  for (const [name, value] of Object.entries(state.defaults)) {
+    if (typeof value === "number" && !Number.isFinite(Number(clean[name] ?? NaN))) clean[name] = value;
+  }
+  return clean;
+}
+
+function update(name, value, state) {
+  const change = { __type__: "update", value };
+  if (name === "styles") change.choices = pairs(state.lists.styles);
+  if (name in CHOICES) change.choices = pairs(state.lists[CHOICES[name]]);
+  if (name === "override_settings") {
+    change.choices = pairs(value ?? []);
+    change.visible = Boolean(value?.length);
+  }
+  return change;
+}
+
+const pairs = (names) => names.map((name) => [name, name]);

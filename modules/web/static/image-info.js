@@ -1,0 +1,100 @@
+// The PNG Info tab: drop a picture, see everything that its file says, send it on.
+import * as api from "./api.js";
+import * as form from "./form.js";
+import * as toast from "./toast.js";
+import { picture } from "./drop.js";
+import { button, copyText, h, icon, openTab } from "./dom.js";
+import { infotext } from "./words.js";
+import { hasParameters } from "./prompt.js";
+
+const { t, config } = window.Easel;
+let waiting = null;
+
+class ImageInfo extends HTMLElement {
+  connectedCallback() {
+    if (this.built) return;
+    this.built = true;
+    this.input = h("input", { type: "file", accept: "image/*", id: "pnginfo_file", class: "easel-offscreen", onchange: () => this.#file(this.input.files[0]) });
+    this.picture = h("div", { class: "well" });
+    this.zone = h("label", { class: "zone", for: "pnginfo_file", id: "pnginfo_image" }, this.picture);
+    this.result = h("div", { class: "result", id: "pnginfo_result", "aria-live": "polite" });
+    this.replaceChildren(h("div", { class: "left" }, this.input, this.zone), this.result);
+    this.#empty();
+    this.zone.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      this.zone.classList.add("dropping");
+    });
+    this.zone.addEventListener("drop", async (event) => {
+      event.preventDefault();
+      this.#file(await picture(event.dataTransfer));
+    });
+    document.addEventListener("paste", (event) => {
+      if (this.offsetParent && event.clipboardData?.files?.length) this.#file(event.clipboardData.files[0]);
+    });
+    document.addEventListener("easel:show-image", (event) => this.#image(event.detail));
+    if (waiting) this.#image(waiting);
+    waiting = null;
+  }
+
+  #empty() {
+    this.picture.replaceChildren(icon("upload"), h("p", {}, t("info.drop")), h("p", { class: "small" }, t("info.drop_hint")));
+    this.result.replaceChildren(h("p", { class: "hint" }, t("info.empty")));
+  }
+
+  async #image(image) {
+    const answer = await fetch(config.root + image.url).catch(() => null);
+    if (answer?.ok) this.#file(await answer.blob(), image.name);
+  }
+
+  async #file(file, name) {
+    if (!file) return;
+    this.zone.classList.remove("dropping");
+    if (this.address) URL.revokeObjectURL(this.address);
+    this.address = URL.createObjectURL(file);
+    const shown = h("img", { src: this.address, alt: name ?? file.name ?? t("info.picture") });
+    shown.addEventListener("error", () => this.#empty());
+    this.picture.replaceChildren(shown);
+    this.result.replaceChildren(h("p", { class: "hint" }, t("info.reading")));
+    try {
+      this.#show(await api.imageInfo(file));
+    } catch (problem) {
+      this.result.replaceChildren(h("p", { class: "bad", role: "alert" }, problem.message));
+    }
+    this.input.value = "";
+  }
+
+  #show(found) {
+    const facts = [found.format, found.width && `${found.width} × ${found.height}`].filter(Boolean).join(" · ");
+    const parts = [h("p", { class: "facts" }, facts)];
+    if (found.info) {
+      const use = () => {
+        openTab("txt2img");
+        form.fill("txt2img", found.fields, found.override_settings, "send");
+      };
+      const tools = h("div", { class: "tools" });
+      if (hasParameters(found)) tools.append(button("send", t("info.to_txt2img"), use, { kind: "primary" }));
+      tools.append(button("copy", t("output.copy"), async () => (await copyText(found.info)) && toast.success(t("output.copied"))));
+      parts.push(infotext(found.info), tools, this.#table(found.parameters));
+    } else parts.push(h("p", { class: "hint" }, t("info.nothing")));
+    const others = Object.entries(found.items ?? {}).filter(([name]) => name !== "parameters");
+    if (others.length) {
+      parts.push(
+        h("h3", {}, t("info.other")),
+        ...others.map(([name, text]) => h("details", {}, h("summary", {}, name), h("pre", {}, typeof text === "string" ? text : JSON.stringify(text, null, 2)))),
+      );
+    }
+    this.result.replaceChildren(...parts.filter(Boolean));
+  }
+
+  #table(parameters) {
+    const rows = Object.entries(parameters ?? {}).filter(([name]) => !["Prompt", "Negative prompt"].includes(name));
+    if (!rows.length) return null;
+    return h("table", {}, h("caption", {}, t("info.parameters")), h("tbody", {}, ...rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, String(value))))));
+  }
+}
+customElements.define("easel-image-info", ImageInfo);
+
+// The tab may never have been open: remember the picture until its element exists.
+document.addEventListener("easel:show-image", (event) => {
+  if (!document.querySelector("easel-image-info")?.built) waiting = event.detail;
+});

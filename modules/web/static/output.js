@@ -1,0 +1,358 @@
+// The result panel: live preview while a job runs, pictures and their parameters when it is done.
+import * as api from "./api.js";
+import * as form from "./form.js";
+import * as toast from "./toast.js";
+import { view } from "./viewer.js";
+import { live } from "./live.js";
+import { button, copyText, h, icon, openTab } from "./dom.js";
+import { duration, infotext } from "./words.js";
+
+const { t, config } = window.Easel;
+const ACTIVE = ["queued", "running"];
+
+class Output extends HTMLElement {
+  job = null;
+  images = [];
+  selected = null;
+  watching = true;
+
+  connectedCallback() {
+    if (this.built) return;
+    this.built = true;
+    this.tab = this.getAttribute("tab");
+    this.#build();
+    live.on("snapshot", (message) => this.#attach(message));
+    live.on("job", (job) => this.#takeJob(job));
+    live.on("progress", (progress) => this.#takeProgress(progress));
+    live.on("preview", (preview) => preview.job === this.job?.id && this.#draw());
+    live.on("image", ({ job, image }) => job === this.job?.id && this.#takeImage(image));
+    live.on("warning", ({ job, message }) => job === this.job?.id && this.#warn(message));
+    document.addEventListener("keydown", (event) => this.#keys(event));
+  }
+
+  /** Show a finished or running job by its id. */
+  async open(id) {
+    const job = await toast.guard(() => live.job(id));
+    if (job) this.#focus(job);
+  }
+
+  /** The picture that buttons act on. */
+  get current() {
+    if (this.selected !== null) return this.images[this.selected] ?? null;
+    return this.images.find((image) => image.kind === "image") ?? null;
+  }
+
+  #build() {
+    this.fill = h("div", { class: "fill" });
+    this.bar = h(
+      "div",
+      { class: "bar", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100", "aria-label": t("output.progress") },
+      this.fill,
+    );
+    this.step = h("span", { class: "step" });
+    this.eta = h("span", { class: "eta" });
+    this.progress = h("div", { class: "progress", id: `${this.tab}_progress`, hidden: true }, this.bar, h("div", { class: "words" }, this.step, this.eta));
+    this.stage = h("div", { class: "stage", id: `${this.tab}_gallery`, role: "group", "aria-label": t("output.gallery") });
+    this.strip = h("div", { class: "strip", hidden: true });
+    this.tools = h("div", { class: "tools", role: "toolbar", "aria-label": t("output.tools"), hidden: true });
+    this.info = h("div", { class: "info", id: `html_info_${this.tab}` });
+    this.log = h("div", { class: "log", id: `html_log_${this.tab}`, role: "status" });
+    this.tools.append(
+      button("expand", t("output.view"), () => this.#view()),
+      button("download", t("output.download"), () => this.#download()),
+      button("copy", t("output.copy"), () => this.#copy()),
+      button("paste", t("output.use"), () => this.#use()),
+      button("info", t("output.to_png_info"), () => this.#toInfo()),
+    );
+    this.append(this.progress, this.stage, this.strip, this.tools, this.info, this.log);
+    this.#draw();
+  }
+
+  async #attach({ running, queue, recent }) {
+    const brief = queue.find((job) => job.state === "running" && this.#ours(job));
+    if (brief) {
+      const job = await live.job(brief.id).catch(() => null);
+      if (job) this.#focus(job);
+      if (running) this.#takeProgress(running);
+      return;
+    }
+    const waiting = queue.find((job) => job.state === "queued" && this.#ours(job));
+    const last = recent.find((job) => this.#ours(job));
+    if (last && !this.job) this.#focus(last);
+    else if (this.job && ACTIVE.includes(this.job.state)) {
+      const job = await live.job(this.job.id).catch(() => null);
+      if (job) this.#focus(job);
+    } else if (waiting && !last) this.#focus({ ...waiting, images: [] });
+  }
+
+  #ours = (job) => job.kind === this.tab && job.client !== "api";
+
+  #takeJob(job) {
+    if (!this.#ours(job)) return;
+    const starts = job.state === "running" && this.job?.id !== job.id;
+    const idle = !this.job || !ACTIVE.includes(this.job.state);
+    if (starts || (idle && job.state === "queued")) this.#focus(job);
+    else if (this.job?.id === job.id) this.#focus(job);
+  }
+
+  #focus(job) {
+    const other = this.job?.id !== job.id;
+    this.job = job;
+    if (other) {
+      this.images = [];
+      this.selected = null;
+      this.watching = true;
+      this.warnings = [];
+    }
+    for (const image of job.images ?? []) this.#keep(image);
+    if (!ACTIVE.includes(job.state)) {
+      this.watching = false;
+      if (this.images.length === 1) this.selected = 0;
+    }
+    this.#draw();
+    this.#drawProgress(live.running);
+  }
+
+  #keep(image) {
+    const at = this.images.findIndex((one) => one.id === image.id);
+    if (at >= 0) this.images[at] = image;
+    else if (image.kind === "grid") {
+      this.images.unshift(image);
+      if (this.selected !== null) this.selected += 1;
+    } else this.images.push(image);
+  }
+
+  #takeImage(image) {
+    this.#keep(image);
+    this.#draw();
+  }
+
+  #takeProgress(progress) {
+    if (progress.job === this.job?.id) this.#drawProgress(progress);
+  }
+
+  #warn(message) {
+    this.warnings = [...(this.warnings ?? []), message];
+    this.#drawLog();
+  }
+
+  get running() {
+    return this.job !== null && ACTIVE.includes(this.job.state);
+  }
+
+  #drawProgress(progress) {
+    this.progress.hidden = !this.running;
+    this.classList.toggle("busy", this.running);
+    if (!this.running) return;
+    const mine = progress?.job === this.job.id ? progress : null;
+    const done = Math.round(100 * (mine?.progress ?? 0));
+    this.bar.setAttribute("aria-valuenow", String(done));
+    this.fill.style.width = `${done}%`;
+    this.bar.classList.toggle("waiting", !mine || ["waiting", "loading"].includes(mine.phase));
+    this.step.textContent = this.#stepText(mine);
+    this.eta.textContent = mine?.eta > 0 ? t("output.left", { time: duration(mine.eta) }) : "";
+  }
+
+  #stepText(progress) {
+    if (!progress || progress.phase === "waiting") {
+      const position = this.job.position ?? progress?.position;
+      return position > 1 ? t("output.in_queue", { position }) : t("output.waiting");
+    }
+    if (progress.phase === "loading") return t("output.loading");
+    if (progress.phase === "saving") return t("output.saving");
+    const step = t("output.step", { step: progress.step, steps: progress.steps });
+    if (progress.iterations <= 1) return step;
+    return `${step} · ${t("output.batch", { now: progress.iteration + 1, all: progress.iterations })}`;
+  }
+
+  #draw() {
+    this.#drawStage();
+    this.#drawStrip();
+    this.tools.hidden = this.images.length === 0;
+    this.#drawInfo();
+    this.#drawLog();
+  }
+
+  #drawStage() {
+    const preview = live.preview?.job === this.job?.id ? live.preview : null;
+    if (this.running && this.watching) this.#drawLive(preview);
+    else if (!this.images.length) this.#stageWith("empty", this.#empty());
+    else if (this.selected === null) this.#stageWith("grid", ...this.images.map((image, at) => this.#tile(image, at)));
+    else this.#stageWith("single", this.#picture(this.images[this.selected]));
+  }
+
+  #drawLive(preview) {
+    const last = this.images.at(-1);
+    const url = preview?.url ?? (last && config.root + last.url);
+    let image = this.stage.querySelector("img.live");
+    if (!url) {
+      if (!this.stage.querySelector(".blank")) this.#stageWith("live", this.#blank());
+      return;
+    }
+    if (!image) {
+      image = h("img", { class: "live", alt: t("output.preview"), style: this.#shape() });
+      this.#stageWith("live", image);
+    }
+    image.classList.toggle("rough", Boolean(preview));
+    if (image.src !== url) image.src = url;
+  }
+
+  #shape() {
+    const { width = 1, height = 1 } = this.job ?? {};
+    return `aspect-ratio: ${width} / ${height}`;
+  }
+
+  #blank() {
+    return h("div", { class: "blank", style: this.#shape() }, icon("spark"));
+  }
+
+  #empty() {
+    if (this.job?.state === "failed" || this.job?.state === "parked") {
+      return h("div", { class: "nothing failed", role: "alert" }, icon("error"), h("p", {}, this.job.error || t("output.failed")));
+    }
+    if (this.job?.state === "interrupted" || this.job?.state === "cancelled") {
+      return h("div", { class: "nothing" }, icon("stop"), h("p", {}, t("output.stopped")));
+    }
+    return h("div", { class: "nothing" }, icon("picture"), h("p", {}, t("output.empty")), h("p", { class: "small" }, t("output.empty_hint")));
+  }
+
+  #stageWith(kind, ...nodes) {
+    this.stage.dataset.kind = kind;
+    this.stage.dataset.count = String(this.images.length);
+    this.stage.replaceChildren(...nodes);
+  }
+
+  #tile(image, at) {
+    const choose = () => this.#select(at);
+    const name = image.kind === "grid" ? t("output.grid") : t("output.picture", { seed: image.seed });
+    return h(
+      "button",
+      { type: "button", class: `tile ${image.kind}`, "aria-label": name, onclick: choose },
+      h("img", { src: config.root + image.thumb, alt: "", loading: "lazy", style: `aspect-ratio: ${image.width} / ${image.height}` }),
+    );
+  }
+
+  #picture(image) {
+    const name = image.kind === "grid" ? t("output.grid") : t("output.picture", { seed: image.seed });
+    const picture = h("img", { src: config.root + image.url, alt: name, width: image.width, height: image.height, draggable: "true" });
+    return h("button", { type: "button", class: "full", "aria-label": t("output.view_name", { name }), onclick: () => this.#view() }, picture);
+  }
+
+  #select(at) {
+    this.selected = at;
+    this.watching = false;
+    this.#draw();
+  }
+
+  #drawStrip() {
+    const many = this.images.length > 1 || (this.running && this.images.length > 0);
+    this.strip.hidden = !many || (this.selected === null && !this.running);
+    if (this.strip.hidden) return this.strip.replaceChildren();
+    const back = this.running
+      ? button("play", t("output.watch"), () => this.#watch(), { quiet: true, kind: this.watching ? "on" : "" })
+      : button("grid", t("output.all"), () => this.#all(), { quiet: true });
+    const thumbs = this.images.map((image, at) => {
+      const chosen = at === this.selected && !(this.running && this.watching);
+      const thumb = this.#tile(image, at);
+      thumb.setAttribute("aria-pressed", String(chosen));
+      return thumb;
+    });
+    this.strip.replaceChildren(back, ...thumbs);
+  }
+
+  #watch() {
+    this.watching = true;
+    this.selected = null;
+    this.#draw();
+  }
+
+  #all() {
+    this.selected = null;
+    this.#draw();
+  }
+
+  #drawInfo() {
+    const image = this.running && this.watching ? null : this.current;
+    if (!image) return this.info.replaceChildren();
+    this.info.replaceChildren(infotext(image.infotext), this.#place(image));
+  }
+
+  #place(image) {
+    if (!image.saved) return h("p", { class: "place" }, image.note ? t("output.not_saved", { reason: image.note }) : t("output.unsaved"));
+    return h("p", { class: "place" }, icon("folder"), h("span", {}, image.path ?? image.name));
+  }
+
+  #drawLog() {
+    const lines = [];
+    const { timings, error, warnings, state } = this.job ?? {};
+    const all = [...new Set([...(warnings ?? []), ...(this.warnings ?? [])])];
+    if (error && this.images.length) lines.push(h("p", { class: "bad" }, error));
+    for (const text of all) lines.push(h("p", { class: "warn" }, icon("warning"), text));
+    if (timings?.run_s > 0 && !this.running) {
+      const said = state === "interrupted" ? "output.time_interrupted" : "output.time";
+      const parts = [t(said, { time: duration(timings.run_s) })];
+      if (timings.load_s >= 0.5) parts.push(t("output.time_load", { time: duration(timings.load_s) }));
+      if (timings.queued_s >= 1) parts.push(t("output.time_queue", { time: duration(timings.queued_s) }));
+      lines.push(h("p", { class: "time" }, parts.join(" · ")));
+    }
+    this.log.replaceChildren(...lines);
+  }
+
+  #view() {
+    if (this.images.length) view(this.images, this.selected ?? Math.max(0, this.images.indexOf(this.current)), (at) => this.#select(at));
+  }
+
+  #download() {
+    const image = this.selected === null ? this.images[0] : this.current;
+    if (image) h("a", { href: config.root + image.download, download: image.name ?? "" }).click();
+  }
+
+  async #copy() {
+    if (this.current && (await copyText(this.current.infotext))) toast.success(t("output.copied"));
+  }
+
+  async #use() {
+    const image = this.current;
+    if (!image) return;
+    await toast.guard(async () => {
+      const found = await api.textInfo(image.infotext);
+      await form.fill(this.tab, found.fields, found.override_settings, "send");
+    });
+  }
+
+  #toInfo() {
+    const image = this.current ?? this.images[0];
+    if (!image) return;
+    openTab("pnginfo");
+    document.dispatchEvent(new CustomEvent("easel:show-image", { detail: image }));
+  }
+
+  #keys(event) {
+    const inside = this.contains(document.activeElement);
+    if (!inside || this.images.length < 2 || event.altKey || event.ctrlKey) return;
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const from = this.selected ?? (step > 0 ? -1 : 0);
+    this.#select((from + step + this.images.length) % this.images.length);
+    this.stage.querySelector("button")?.focus();
+  }
+}
+customElements.define("easel-output", Output);
+
+/** The panel of a tab, if it is on the page. */
+export const panel = (tab) => document.getElementById(`${tab}_results`);
+
+/** Seed of the chosen picture; `unchanged` when there is none. */
+export function seed(tab, unchanged) {
+  const image = panel(tab)?.current;
+  if (image?.seed === undefined || image?.seed === null) toast.info(t("output.no_seed"));
+  return image?.seed ?? unchanged;
+}
+
+/** Variation seed of the chosen picture. */
+export function subseed(tab, unchanged) {
+  const found = panel(tab)?.current?.infotext?.match(/Variation seed: (\d+)/);
+  if (!found) toast.info(t("output.no_subseed"));
+  return found ? Number(found[1]) : unchanged;
+}
