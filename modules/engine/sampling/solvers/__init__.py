@@ -1,0 +1,1 @@
+"""One function per sampling method, named after it."""
