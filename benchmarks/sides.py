@@ -24,9 +24,9 @@ from modules.prompts import StyleBook, WildcardLibrary
 from modules.requests.events import Event, Step
 from modules.requests.generation import GenerationRequest
 from modules.settings.flags import parse_flags
-from modules.settings.options import OPTIONS
 from modules.settings.paths import Paths
 from modules.settings.store import OptionStore
+from modules.settings.tables import build_table
 
 MALLOC = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
 PROMPT = "a red apple on a blue background"
@@ -126,7 +126,7 @@ class OurSide:
         )
         paths = Paths.from_flags(flags)
         paths.ensure()
-        options = OptionStore(paths.config_file, OPTIONS)
+        options = OptionStore(paths.config_file, build_table())
         catalog = Catalog(paths, options, default_checkpoint=flags.ckpt, hashing=False)
         styles = StyleBook(paths.styles_file)
         self._preparer = Preparer(options, catalog, styles, WildcardLibrary(paths.wildcards))
