@@ -1,0 +1,156 @@
+"""Jobs and images as JSON objects for the page and the API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from modules.jobs.records import FINISHED, RUNNING, ImageRecord, JobRecord
+
+MAX_TEXT = 2000
+"""Characters of a prompt in a list entry; the whole text is in the job's own object."""
+
+
+def image_json(image: ImageRecord) -> dict[str, Any]:
+    """One picture as the page gets it; it never sees a path it could ask for."""
+    return {
+        "id": image.id,
+        "index": image.index,
+        "kind": image.kind,
+        "is_grid": image.kind == "grid",
+        "url": f"/image/{image.id}",
+        "thumb": f"/image/{image.id}/thumb",
+        "download": f"/image/{image.id}/download",
+        "name": image.name,
+        "path": image.path if image.saved else None,
+        "width": image.width,
+        "height": image.height,
+        "seed": image.seed,
+        "infotext": image.infotext,
+        "saved": image.saved,
+        "note": image.note,
+    }
+
+
+def ordered_images(record: JobRecord) -> list[ImageRecord]:
+    """Grid first, as A1111's gallery shows them."""
+    grid = record.grid()
+    return ([grid] if grid else []) + record.pictures()
+
+
+def brief_json(record: JobRecord, position: int | None, progress: float) -> dict[str, Any]:
+    """One line of the queue."""
+    request = record.prepared["request"]
+    prompts = record.prepared["all_prompts"]
+    negatives = record.prepared["all_negative_prompts"]
+    pictures = record.pictures()
+    end = record.finished or time.time()
+    return {
+        "id": record.id,
+        "kind": record.kind,
+        "state": record.state,
+        "position": position,
+        "client": record.client.partition(":")[0],
+        "created": record.created,
+        "started": record.started,
+        "finished": record.finished,
+        "seconds": None if record.started is None else round(end - record.started, 2),
+        "prompt": (prompts[0] if prompts else "")[:MAX_TEXT],
+        "negative_prompt": (negatives[0] if negatives else "")[:MAX_TEXT],
+        "seed": record.prepared["all_seeds"][0],
+        "width": request["width"],
+        "height": request["height"],
+        "steps": request["steps"],
+        "sampler": request["sampler_name"],
+        "checkpoint": record.prepared["options"].get("sd_model_checkpoint"),
+        "image_count": record.image_count,
+        "total_images": record.image_count,
+        "images_done": len(pictures),
+        "progress": 1.0 if record.state == "done" else round(progress, 4),
+        "error": record.error,
+        "warnings": list(record.warnings),
+        "attempts": record.attempts,
+        "infotext": pictures[0].infotext if pictures else None,
+    }
+
+
+def job_json(record: JobRecord, position: int | None, progress: float) -> dict[str, Any]:
+    """Everything the page shows of one job."""
+    prepared = record.prepared
+    timings = dict(record.timings)
+    if record.started is not None:
+        timings["queued_s"] = round(record.started - record.created, 3)
+    if record.started is not None and record.finished is not None:
+        timings["run_s"] = round(record.finished - record.started, 3)
+        timings["total_s"] = round(record.finished - record.created, 3)
+    return {
+        **brief_json(record, position, progress),
+        "prompt": prepared["all_prompts"][0],
+        "negative_prompt": prepared["all_negative_prompts"][0],
+        "images": [image_json(image) for image in ordered_images(record)],
+        "request": prepared["request"],
+        "parameters": parameters_json(prepared),
+        "info": info_object(record)
+        if record.state in FINISHED or record.state == RUNNING
+        else None,
+        "timings": timings,
+    }
+
+
+def parameters_json(prepared: Mapping[str, Any]) -> dict[str, Any]:
+    """What a job will really use: the request with everything settled."""
+    return {
+        **prepared["request"],
+        "prompt": prepared["all_prompts"][0],
+        "negative_prompt": prepared["all_negative_prompts"][0],
+        "all_seeds": prepared["all_seeds"],
+        "all_subseeds": prepared["all_subseeds"],
+        "templates": prepared.get("templates"),
+    }
+
+
+def info_object(record: JobRecord) -> dict[str, Any]:
+    """A1111's ``info``: exactly its keys, one ``infotexts`` entry per returned image."""
+    prepared, request = record.prepared, record.prepared["request"]
+    options = prepared["options"]
+    pictures = record.pictures()
+    grid = record.grid()
+    facts = pictures[0].facts if pictures else {}
+    done = len(pictures) or len(prepared["all_seeds"])
+    infotexts = ([grid.infotext] if grid else []) + [image.infotext for image in pictures]
+    stamp = time.strftime("%Y%m%d%H%M%S", time.localtime(record.started or record.created))
+    return {
+        "prompt": prepared["all_prompts"][0],
+        "all_prompts": prepared["all_prompts"][:done],
+        "negative_prompt": prepared["all_negative_prompts"][0],
+        "all_negative_prompts": prepared["all_negative_prompts"][:done],
+        "seed": prepared["all_seeds"][0],
+        "all_seeds": prepared["all_seeds"][:done],
+        "subseed": prepared["all_subseeds"][0],
+        "all_subseeds": prepared["all_subseeds"][:done],
+        "subseed_strength": request["subseed_strength"],
+        "width": request["width"],
+        "height": request["height"],
+        "sampler_name": request["sampler_name"],
+        "cfg_scale": request["cfg_scale"],
+        "steps": request["steps"],
+        "batch_size": request["batch_size"],
+        "restore_faces": bool(request["restore_faces"]),
+        "face_restoration_model": None,
+        "sd_model_name": facts.get("model_name") or "",
+        "sd_model_hash": facts.get("model_hash") or "",
+        "sd_vae_name": facts.get("vae_name"),
+        "sd_vae_hash": facts.get("vae_hash"),
+        "seed_resize_from_w": request["seed_resize_from_w"],
+        "seed_resize_from_h": request["seed_resize_from_h"],
+        "denoising_strength": None if record.kind == "txt2img" else request["denoising_strength"],
+        "extra_generation_params": facts.get("extra") or {},
+        "index_of_first_image": 1 if grid else 0,
+        "infotexts": infotexts,
+        "styles": request["styles"],
+        "job_timestamp": stamp,
+        "clip_skip": int(facts.get("clip_skip") or options.get("CLIP_stop_at_last_layers") or 1),
+        "is_using_inpainting_conditioning": False,
+        "version": str(facts.get("version") or ""),
+    }

@@ -1,0 +1,204 @@
+"""How far the running job is, and when it will be done."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from modules.jobs.records import RUNNING, JobRecord
+
+SMOOTHING = 0.3
+"""Weight of the newest step in the running mean of step times."""
+
+
+@dataclass(frozen=True)
+class ProgressSnapshot:
+    """Everything a progress bar needs. ``eta`` and ``elapsed`` in seconds, ``progress`` in 0 .. 1."""
+
+    job: str | None = None
+    state: str = "idle"
+    progress: float = 0.0
+    eta: float | None = None
+    step: int = 0
+    steps: int = 0
+    image: int = 0
+    """Number of the first image of the current batch, from 0."""
+    iteration: int = 0
+    iterations: int = 0
+    phase: str = "waiting"
+    text: str = ""
+    position: int | None = None
+    """Place among the waiting jobs from 1; None when running or finished."""
+    waiting: int = 0
+    elapsed: float = 0.0
+    preview_id: int = 0
+    preview: bytes | None = None
+    preview_mime: str | None = None
+    started: float | None = None
+    skipped: bool = False
+    interrupted: bool = False
+    stopping: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that the live channel and ``/easel/v1`` send."""
+        return {
+            "job": self.job,
+            "state": self.state,
+            "progress": round(self.progress, 4),
+            "eta": None if self.eta is None else round(self.eta, 2),
+            "step": self.step,
+            "steps": self.steps,
+            "image": self.image,
+            "iteration": self.iteration,
+            "iterations": self.iterations,
+            "phase": self.phase,
+            "text": self.text,
+            "position": self.position,
+            "elapsed": round(self.elapsed, 2),
+            "preview_id": self.preview_id,
+        }
+
+
+@dataclass
+class Pace:
+    """Seconds per step and megapixel of the jobs so far: a first guess for the next one."""
+
+    seconds: float | None = None
+
+    def learn(self, seconds_per_step: float, megapixels: float) -> None:
+        """Take in the mean step time of a job."""
+        measured = seconds_per_step / max(megapixels, 0.01)
+        self.seconds = measured if self.seconds is None else 0.5 * (self.seconds + measured)
+
+    def guess(self, record: JobRecord) -> float | None:
+        """Seconds that a waiting job will take, or None when nothing is known."""
+        if self.seconds is None:
+            return None
+        request = record.prepared["request"]
+        return self.seconds * batch_megapixels(request) * request["steps"] * request["n_iter"]
+
+
+def batch_megapixels(request: dict[str, Any]) -> float:
+    """Megapixels that one step computes."""
+    return request["width"] * request["height"] * request["batch_size"] / 1e6
+
+
+class ProgressMeter:
+    """Turns the engine's events of one job into snapshots; safe to read from any thread."""
+
+    def __init__(
+        self, record: JobRecord, pace: Pace, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        request = record.prepared["request"]
+        self.job = record.id
+        self.record = record
+        self._pace = pace
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._batch_size = request["batch_size"]
+        self._iterations = request["n_iter"]
+        self._steps = request["steps"]
+        self._megapixels = batch_megapixels(request)
+        self._begun = clock()
+        self._started = record.started
+        self._iteration = 0
+        self._step = 0
+        self._phase = "loading"
+        self._last_tick: float | None = None
+        self._step_seconds: float | None = None
+        self._preview: tuple[int, str, bytes] | None = None
+        self.skipped = False
+        self.interrupted = False
+        self.stopping = False
+
+    def begin_sampling(self) -> None:
+        """The model is there; text is being encoded."""
+        with self._lock:
+            self._phase = "sampling"
+            self._last_tick = self._clock()
+
+    def tick(self, iteration: int, step: int, steps: int) -> None:
+        """``step`` of ``steps`` in batch ``iteration`` is done."""
+        with self._lock:
+            now = self._clock()
+            same_batch = iteration == self._iteration and step > self._step > 0
+            if same_batch and self._last_tick is not None:
+                seconds = (now - self._last_tick) / (step - self._step)
+                if self._step_seconds is None:
+                    self._step_seconds = seconds
+                else:
+                    self._step_seconds += SMOOTHING * (seconds - self._step_seconds)
+            if iteration != self._iteration:
+                self.skipped = False
+            self._last_tick = now
+            self._phase = "sampling"
+            self._iteration, self._step, self._steps = iteration, step, max(steps, 1)
+
+    def saving(self) -> None:
+        """The last step is done; images are on their way to disk."""
+        with self._lock:
+            self._phase = "saving"
+
+    def show(self, mime: str, data: bytes) -> int:
+        """Keep the newest preview; returns its number, which only grows."""
+        with self._lock:
+            number = (self._preview[0] if self._preview else 0) + 1
+            self._preview = (number, mime, data)
+            return number
+
+    def finish(self) -> None:
+        """Remember this job's pace for the next one's first guess."""
+        with self._lock:
+            if self._step_seconds is not None:
+                self._pace.learn(self._step_seconds, self._megapixels)
+
+    def snapshot(self, waiting: int = 0) -> ProgressSnapshot:
+        """The state now."""
+        with self._lock:
+            iteration = min(self._iteration, self._iterations - 1)
+            share = self._step / self._steps if self._steps else 0.0
+            progress = 0.01 + (iteration + share) / self._iterations
+            number, mime, data = self._preview or (0, None, None)
+            return ProgressSnapshot(
+                job=self.job,
+                state=RUNNING,
+                progress=min(progress, 1.0),
+                eta=self._eta(),
+                step=self._step,
+                steps=self._steps,
+                image=iteration * self._batch_size,
+                iteration=iteration,
+                iterations=self._iterations,
+                phase=self._phase,
+                text=self._text(iteration),
+                waiting=waiting,
+                elapsed=self._clock() - self._begun,
+                preview_id=number,
+                preview=data,
+                preview_mime=mime,
+                started=self._started,
+                skipped=self.skipped,
+                interrupted=self.interrupted,
+                stopping=self.stopping,
+            )
+
+    def _eta(self) -> float | None:
+        seconds = self._step_seconds
+        if seconds is None and self._pace.seconds is not None:
+            seconds = self._pace.seconds * self._megapixels
+        if seconds is None:
+            return None
+        left = self._steps - self._step + (self._iterations - 1 - self._iteration) * self._steps
+        since = 0.0 if self._last_tick is None else self._clock() - self._last_tick
+        return max(0.0, left * seconds - min(since, seconds))
+
+    def _text(self, iteration: int) -> str:
+        if self._phase == "loading":
+            return "Loading the model"
+        if self._phase == "saving":
+            return "Saving"
+        batch = f"Batch {iteration + 1} of {self._iterations}, " if self._iterations > 1 else ""
+        return f"{batch}step {self._step}/{self._steps}"

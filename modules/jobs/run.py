@@ -1,0 +1,196 @@
+"""One run of one job: the engine's events become progress, previews, saved pictures and an ending."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from modules.jobs.backends.base import Backend, Outcome
+from modules.jobs.describe import image_json
+from modules.jobs.fanout import Fanout
+from modules.jobs.progress import ProgressMeter
+from modules.jobs.records import DONE, FAILED, INTERRUPTED, QUEUED, ImageRecord, JobRecord
+from modules.jobs.results import ResultKeeper
+from modules.jobs.store import JobStore
+from modules.requests import events
+from modules.requests.prepared import PreparedJob
+
+log = logging.getLogger("easel.jobs")
+
+NEWS_INTERVAL = 0.1
+"""Seconds between two progress messages."""
+MIME = {"jpeg": "image/jpeg", "jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the run ended; state ``queued`` means that the engine died and the job may run again."""
+
+    state: str
+    message: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+class JobRun:
+    """Carries one job out on the worker's thread."""
+
+    def __init__(
+        self,
+        record: JobRecord,
+        meter: ProgressMeter,
+        keeper: ResultKeeper,
+        store: JobStore,
+        fanout: Fanout,
+        backend: Backend,
+    ) -> None:
+        self.record = record
+        self.meter = meter
+        self.closing = False
+        """The program is ending: an interruption then is not the user's."""
+        self._keeper = keeper
+        self._store = store
+        self._fanout = fanout
+        self._backend = backend
+        self._asked: str | None = None
+        self._warnings = list(record.warnings)
+        self._saving: list[Future[ImageRecord]] = []
+        self._kept = {image.index for image in record.pictures()}
+        self._news_due = 0.0
+
+    def ask_to_stop(self, mode: str) -> None:
+        """Remember the wish, in case the engine has not begun yet."""
+        self._asked = mode
+        if mode == "interrupt":
+            self.meter.interrupted = True
+        else:
+            self.meter.stopping = True
+
+    def carry_out(self, prepared: PreparedJob) -> Ending:
+        """Run to the end and save what came."""
+        try:
+            outcome = self._backend.run(prepared, self._on_event)
+        except Exception:
+            log.exception("job %s: the backend failed", self.record.id)
+            outcome = Outcome("failed", "internal", "An unexpected error; the log has the details.")
+        self.meter.saving()
+        self._report()
+        lost = self._wait_for_saving()
+        self.meter.finish()
+        return self._ending(prepared, outcome, lost)
+
+    def _ending(self, prepared: PreparedJob, outcome: Outcome, lost: str | None) -> Ending:
+        facts, timings = dict(outcome.facts), dict(outcome.timings)
+        if self.closing and outcome.ending != "done":
+            return Ending(QUEUED, "The program ended.")
+        if outcome.ending == "crashed":
+            if self._asked == "interrupt":
+                return Ending(INTERRUPTED, outcome.message or None, facts, timings)
+            return Ending(QUEUED, outcome.message)
+        if outcome.ending == "failed":
+            return Ending(FAILED, outcome.message, facts, timings)
+        if lost:
+            return Ending(FAILED, lost, facts, timings)
+        self._make_grid(prepared)
+        notes = self._notes()
+        state = INTERRUPTED if outcome.ending == "interrupted" else DONE
+        return Ending(state, notes, facts, timings)
+
+    def _notes(self) -> str | None:
+        """Why pictures are not where they should be, once."""
+        record = self._store.get(self.record.id)
+        notes = dict.fromkeys(image.note for image in record.images if image.note)
+        return " ".join(notes) or None
+
+    # ---- events, on the worker's thread
+
+    def _on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Started):
+            self.meter.begin_sampling()
+            if self._asked:
+                self._backend.interrupt(self.record.id, self._asked)
+            self._report()
+        elif isinstance(event, events.Step):
+            self.meter.tick(event.iteration, event.step, event.steps)
+            self._report()
+        elif isinstance(event, events.Preview):
+            self._show(event)
+        elif isinstance(event, events.ImageDone):
+            self._keep(event)
+        elif isinstance(event, events.Warning_):
+            self._warn(event.message)
+
+    def _report(self) -> None:
+        now = time.monotonic()
+        snapshot = self.meter.snapshot()
+        last = snapshot.phase == "saving" or snapshot.step in (0, snapshot.steps)
+        if now < self._news_due and not last:
+            return
+        self._news_due = now + NEWS_INTERVAL
+        self._fanout.publish(
+            {
+                "type": "progress",
+                **snapshot.to_json(),
+                "id": snapshot.job,
+                "n_iter": snapshot.iterations,
+            }
+        )
+
+    def _show(self, event: events.Preview) -> None:
+        mime = MIME.get(event.format, "image/jpeg")
+        number = self.meter.show(mime, event.data)
+        header = {
+            "type": "preview",
+            "job": self.record.id,
+            "step": event.step,
+            "preview_id": number,
+            "mime": mime,
+        }
+        self._fanout.publish(header, event.data)
+
+    def _warn(self, message: str) -> None:
+        if message in self._warnings:
+            return
+        self._warnings.append(message)
+        self._store.update(self.record.id, warnings=self._warnings)
+        self._fanout.publish({"type": "warning", "job": self.record.id, "message": message})
+
+    def _keep(self, event: events.ImageDone) -> None:
+        if event.index in self._kept:
+            return  # it was saved before the engine died, and the same seed gives the same picture
+        self._kept.add(event.index)
+        future = self._keeper.keep(self.record, event)
+        future.add_done_callback(self._tell_image)
+        self._saving.append(future)
+
+    def _tell_image(self, future: Future[ImageRecord]) -> None:
+        if future.cancelled() or future.exception() is not None:
+            return
+        self._tell(future.result())
+
+    def _tell(self, image: ImageRecord) -> None:
+        self._fanout.publish({"type": "image", "job": self.record.id, "image": image_json(image)})
+
+    def _wait_for_saving(self) -> str | None:
+        """Wait for the last picture; a sentence when one could not be kept at all."""
+        lost = None
+        for future in self._saving:
+            try:
+                future.result()
+            except Exception as error:
+                log.exception("job %s: a picture could not be kept", self.record.id)
+                lost = f"A picture could not be kept: {error}"
+        return lost
+
+    def _make_grid(self, prepared: PreparedJob) -> None:
+        try:
+            grid = self._keeper.grid(self._store.get(self.record.id), prepared)
+        except Exception as error:
+            log.exception("job %s: the grid could not be made", self.record.id)
+            self._warn(f"The grid could not be made: {error}")
+            return
+        if grid is not None:
+            self._tell(grid)

@@ -1,0 +1,576 @@
+"""``JobService``: the queue that the page, the API and the command line share."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from modules.jobs.backends.base import Backend
+from modules.jobs.describe import brief_json, job_json
+from modules.jobs.engine_watch import READY, RESTARTING, STARTING, STOPPED, EngineWatch
+from modules.jobs.fanout import Fanout, Subscription
+from modules.jobs.models import ModelControl
+from modules.jobs.prepare import Preparer
+from modules.jobs.progress import Pace, ProgressMeter, ProgressSnapshot
+from modules.jobs.records import (
+    CANCELLED,
+    FINISHED,
+    PARKED,
+    QUEUED,
+    RUNNING,
+    JobRecord,
+    QueueFull,
+    UnknownJob,
+)
+from modules.jobs.results import ResultKeeper
+from modules.jobs.run import JobRun
+from modules.jobs.schedule import choose_next
+from modules.jobs.store import JobStore
+from modules.jobs.worker import Worker
+from modules.requests import events
+from modules.requests.errors import RequestError
+from modules.requests.generation import GenerationRequest
+from modules.requests.prepared import PreparedJob
+
+log = logging.getLogger("easel.jobs")
+
+MAX_ATTEMPTS = 2
+"""A job that was running when the engine or the program died this often is parked."""
+TASK_ID = re.compile(r"[A-Za-z0-9()_.\-]{1,100}")
+
+
+@dataclass(frozen=True)
+class QueueLimits:
+    """How many jobs may wait."""
+
+    total: int = 200
+    per_client: int = 50
+
+
+class JobService:
+    """Accepts jobs, keeps them over restarts, feeds the engine, and tells everyone what happens.
+
+    All methods may be called from any thread and return quickly, except ``wait``.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        preparer: Preparer,
+        backend: Backend,
+        keeper: ResultKeeper,
+        limits: QueueLimits | None = None,
+    ) -> None:
+        self.store = store
+        self.preparer = preparer
+        self.backend = backend
+        self.keeper = keeper
+        self.limits = limits or QueueLimits()
+        self.fanout = Fanout()
+        self.engine = EngineWatch(self.fanout.publish)
+        self.models = ModelControl(backend, preparer, self.engine)
+        self.pace = Pace()
+        self._lock = threading.RLock()
+        self._finished = threading.Condition()
+        self._callbacks: dict[str, list[Callable[[JobRecord], None]]] = {}
+        self._overtaken: dict[str, int] = {}
+        self._current: JobRun | None = None
+        self._paused = store.get_flag("paused") == "yes"
+        self._worker = Worker(self._take_next, self._run)
+        self._unsubscribe: Callable[[], None] | None = None
+
+    # ---- life
+
+    def start(self, load_first: bool = True) -> None:
+        """Start the engine in the background, take up what the last run left, begin working."""
+        self._unsubscribe = self.backend.subscribe(self._on_engine_event)
+        self._recover()
+        self.backend.start()
+        self._worker.start()
+        if load_first and not self.store.waiting():
+            self._worker.between_jobs(self.models.load_chosen)
+        self._worker.nudge()
+
+    def stop(self, timeout: float = 8.0) -> None:
+        """End the engine; a job that runs goes back to the queue as if it had not been started."""
+        with self._lock:
+            current = self._current
+            if current is not None:
+                current.closing = True
+        if current is not None:
+            self.backend.interrupt(current.record.id, "interrupt")
+        self._worker.stop(timeout if current is None else min(timeout, 3.0))
+        self.engine.set_state(STOPPED, "The program is ending.")
+        self.backend.stop()
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+        self._worker.stop(timeout)
+        self.keeper.close()
+        self.store.close()
+
+    def _recover(self) -> None:
+        """Jobs that were running when the program ended wait again, or are parked after two times."""
+        for record in reversed(self.store.running()):
+            if record.attempts >= MAX_ATTEMPTS:
+                self._finish_row(
+                    record.id,
+                    PARKED,
+                    f"It was running {record.attempts} times when the program or the engine died, "
+                    "so it was set aside. Press Retry to try again.",
+                )
+            else:
+                log.info("job %s was running when the program ended; it waits again", record.id)
+                self._requeue_first(record)
+
+    # ---- submitting
+
+    def submit(
+        self,
+        request: GenerationRequest,
+        client: str = "ui",
+        task_id: str | None = None,
+        save: bool = True,
+    ) -> str:
+        """Settle a request and put it into the queue; it survives a crash once this returns.
+
+        Raises:
+            RequestError: the request cannot be done.
+            QueueFull: too many jobs are waiting.
+        """
+        job_id = self._new_id(task_id)
+        with self._lock:
+            self._check_room(client)
+        prepared = self.preparer.prepare(request, job_id, client)
+        with self._lock:
+            self._check_room(client)
+            try:
+                record = self.store.add(prepared.to_json(), save=save)
+            except ValueError:
+                raise RequestError("task_id", job_id, "this id is taken; choose another.") from None
+        for message in prepared.warnings:
+            self.fanout.publish({"type": "warning", "job": job_id, "message": message})
+        self._announce(record)
+        self._worker.nudge()
+        return job_id
+
+    def _new_id(self, task_id: str | None) -> str:
+        if not task_id:
+            return secrets.token_hex(8)
+        if not TASK_ID.fullmatch(task_id):
+            raise RequestError(
+                "task_id", task_id, "allowed: 1 to 100 letters, digits and any of ( ) _ . -"
+            )
+        if self.store.exists(task_id):
+            raise RequestError("task_id", task_id, "this id is taken; choose another.")
+        return task_id
+
+    def _check_room(self, client: str) -> None:
+        waiting = self.store.count(QUEUED)
+        retry = int(min(600, max(5, self._seconds_until_room() or 10)))
+        if waiting >= self.limits.total:
+            raise QueueFull(f"The queue is full ({waiting} jobs wait). Try again later.", retry)
+        mine = self.store.count(QUEUED, client)
+        if mine >= self.limits.per_client:
+            raise QueueFull(
+                f"{mine} of your jobs wait already; allowed: {self.limits.per_client}.", retry
+            )
+
+    def _seconds_until_room(self) -> float | None:
+        current = self._current
+        return current.meter.snapshot().eta if current is not None else None
+
+    # ---- looking
+
+    def record(self, job_id: str) -> JobRecord:
+        """One job.
+
+        Raises:
+            UnknownJob: there is none with this id.
+        """
+        return self.store.get(job_id)
+
+    def queue(self) -> list[JobRecord]:
+        """Unfinished jobs: the running one first, then the waiting ones in order."""
+        return self.store.running() + self.store.waiting()
+
+    def recent(self, limit: int = 20) -> list[JobRecord]:
+        """Finished jobs, newest first."""
+        return self.store.recent(limit)
+
+    def brief(self, record: JobRecord) -> dict[str, Any]:
+        """A line of the queue as JSON."""
+        return brief_json(record, self._position(record), self._progress_of(record))
+
+    def describe(self, record: JobRecord) -> dict[str, Any]:
+        """All of a job as JSON."""
+        return job_json(record, self._position(record), self._progress_of(record))
+
+    def briefs(self) -> list[dict[str, Any]]:
+        """The queue as JSON lines."""
+        lines, place = [], 0
+        for record in self.queue():
+            waiting = record.state == QUEUED
+            place += waiting
+            lines.append(brief_json(record, place if waiting else None, self._progress_of(record)))
+        return lines
+
+    def _position(self, record: JobRecord) -> int | None:
+        if record.state != QUEUED:
+            return None
+        ids = [job.id for job in self.store.waiting()]
+        return ids.index(record.id) + 1 if record.id in ids else None
+
+    def _progress_of(self, record: JobRecord) -> float:
+        current = self._current
+        if record.state == RUNNING and current is not None and current.record.id == record.id:
+            return current.meter.snapshot().progress
+        return 0.0
+
+    @property
+    def current(self) -> ProgressMeter | None:
+        """The meter of the running job."""
+        run = self._current
+        return run.meter if run is not None else None
+
+    def snapshot(self, job_id: str | None = None) -> ProgressSnapshot:
+        """Progress of one job, or of the running one; never waits for the worker.
+
+        Raises:
+            UnknownJob: there is no job with this id.
+        """
+        run = self._current
+        if run is not None and job_id in (None, run.record.id):
+            return run.meter.snapshot(self.store.count(QUEUED))
+        if job_id is None:
+            return ProgressSnapshot(waiting=self.store.count(QUEUED))
+        return self._snapshot_of(self.store.get(job_id))
+
+    def _snapshot_of(self, record: JobRecord) -> ProgressSnapshot:
+        request = record.prepared["request"]
+        fields = {
+            "job": record.id,
+            "state": record.state,
+            "steps": request["steps"],
+            "iterations": request["n_iter"],
+            "waiting": self.store.count(QUEUED),
+        }
+        if record.state != QUEUED:
+            return ProgressSnapshot(
+                **fields, progress=1.0 if record.state in FINISHED else 0.0, phase=record.state
+            )
+        jobs = self.store.waiting()
+        place = next((n for n, job in enumerate(jobs, 1) if job.id == record.id), 1)
+        return ProgressSnapshot(
+            **fields,
+            position=place,
+            eta=self._eta_of_waiting(jobs[:place]),
+            text=f"In queue: {place}/{len(jobs)}",
+        )
+
+    def _eta_of_waiting(self, jobs: list[JobRecord]) -> float | None:
+        """Seconds until the last of these waiting jobs is done."""
+        guesses = [self.pace.guess(job) for job in jobs]
+        if any(guess is None for guess in guesses):
+            return None
+        run = self._current
+        first = (run.meter.snapshot().eta or 0.0) if run is not None else 0.0
+        return first + sum(guess for guess in guesses if guess is not None)
+
+    @property
+    def paused(self) -> bool:
+        """True when nothing new starts."""
+        return self._paused
+
+    @property
+    def busy(self) -> bool:
+        """True while a job runs."""
+        return self._current is not None
+
+    def subscribe(self, wake: Callable[[], None]) -> Subscription:
+        """A mailbox for everything that happens; ``wake()`` is called on any thread."""
+        return self.fanout.subscribe(wake)
+
+    # ---- waiting
+
+    def wait(self, job_id: str, timeout: float | None = None) -> JobRecord:
+        """Block until a job is finished.
+
+        Raises:
+            UnknownJob: there is none with this id.
+            TimeoutError: it is not finished in time.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._finished:
+            while True:
+                record = self.store.get(job_id)
+                if record.finished_state:
+                    return record
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    raise TimeoutError(f"job {job_id} is not finished after {timeout:g} s")
+                self._finished.wait(1.0 if left is None else min(left, 1.0))
+
+    def when_finished(self, job_id: str, callback: Callable[[JobRecord], None]) -> None:
+        """Call ``callback(record)`` once, on any thread, when the job is finished (or already is).
+
+        Raises:
+            UnknownJob: there is none with this id.
+        """
+        with self._finished:
+            record = self.store.get(job_id)
+            if not record.finished_state:
+                self._callbacks.setdefault(job_id, []).append(callback)
+                return
+        callback(record)
+
+    # ---- acting
+
+    def interrupt(self, job_id: str | None = None, mode: str = "interrupt") -> bool:
+        """Stop the running job soon; pictures that are done stay. False when it does not run.
+
+        ``mode``: ``interrupt`` within one step, ``stop_after_current`` after the current batch.
+        """
+        run = self._current
+        if run is None or job_id not in (None, run.record.id):
+            return False
+        run.ask_to_stop(mode)
+        self.backend.interrupt(run.record.id, mode)
+        return True
+
+    def skip(self, job_id: str | None = None) -> bool:
+        """End the current batch of the running job and go on with the next."""
+        run = self._current
+        if run is None or job_id not in (None, run.record.id):
+            return False
+        run.meter.skipped = True
+        self.backend.interrupt(run.record.id, "skip")
+        return True
+
+    def cancel(self, job_id: str) -> bool:
+        """Take a waiting job out, or interrupt it when it runs. False when it is finished.
+
+        Raises:
+            UnknownJob: there is none with this id.
+        """
+        with self._lock:
+            record = self.store.get(job_id)
+            if record.state == QUEUED:
+                self._finish_row(job_id, CANCELLED, None)
+                return True
+        return record.state == RUNNING and self.interrupt(job_id)
+
+    def move(self, job_id: str, to: str) -> int:
+        """Move a waiting job ``up``, ``down``, to the ``top`` or ``bottom``; returns its place from 1.
+
+        Raises:
+            UnknownJob: no waiting job has this id.
+            RequestError: ``to`` is none of the four.
+        """
+        with self._lock:
+            ids = [job.id for job in self.store.waiting()]
+            if job_id not in ids:
+                raise UnknownJob(job_id)
+            place = ids.index(job_id)
+            targets = {"up": place - 1, "down": place + 1, "top": 0, "bottom": len(ids) - 1}
+            if to not in targets:
+                raise RequestError("to", to, f"allowed: {', '.join(targets)}.")
+            target = min(max(targets[to], 0), len(ids) - 1)
+            ids.insert(target, ids.pop(place))
+            self.store.reorder(ids)
+            # What the user put first is not overtaken by jobs of the loaded checkpoint.
+            self._overtaken.update(dict.fromkeys(ids[: target + 1], 1_000_000))
+        self._announce_queue()
+        return target + 1
+
+    def move_up(self, job_id: str) -> int:
+        """One place towards the front."""
+        return self.move(job_id, "up")
+
+    def retry(self, job_id: str) -> JobRecord:
+        """Put a finished job that gave no full result back at the end of the queue.
+
+        Raises:
+            UnknownJob: there is none with this id.
+            RequestError: it is waiting, running or done.
+        """
+        with self._lock:
+            record = self.store.get(job_id)
+            if record.state not in FINISHED or record.state == "done":
+                raise RequestError(
+                    "id",
+                    job_id,
+                    f"the job is {record.state}; only an unfinished one can be retried.",
+                )
+            self._check_room(record.client)
+            last = max((job.position for job in self.store.waiting()), default=record.position)
+            self.store.update(
+                job_id,
+                state=QUEUED,
+                position=last + 1,
+                attempts=0,
+                error=None,
+                started=None,
+                finished=None,
+            )
+            record = self.store.get(job_id)
+        self._announce(record)
+        self._worker.nudge()
+        return record
+
+    def pause_all(self) -> None:
+        """Start nothing new; the running job goes on to its end. Kept over restarts."""
+        self._set_paused(True)
+
+    def resume_all(self) -> None:
+        """Go on after a pause."""
+        self._set_paused(False)
+        self._worker.nudge()
+
+    def _set_paused(self, paused: bool) -> None:
+        self.store.set_flag("paused", "yes" if paused else "no")
+        self._paused = paused
+        self._announce_queue()
+
+    def clear_finished(self) -> int:
+        """Empty the list of finished jobs; pictures stay. Returns how many."""
+        removed = self.store.hide_finished()
+        self._announce_queue()
+        return removed
+
+    def between_jobs(self, task: Callable[[], Any]) -> Future[Any]:
+        """Do something with the engine when no job runs, before the next one."""
+        return self._worker.between_jobs(task)
+
+    # ---- the worker's side
+
+    def _take_next(self) -> JobRecord | None:
+        with self._lock:
+            if self._paused or self._worker.stopping:
+                return None
+            waiting = self.store.waiting()
+            job = choose_next(waiting, self.engine.loaded.path, self._overtaken)
+            if job is None:
+                return None
+            for passed in waiting:
+                if passed.id == job.id:
+                    break
+                self._overtaken[passed.id] = self._overtaken.get(passed.id, 0) + 1
+            self._overtaken.pop(job.id, None)
+            self.store.update(
+                job.id, state=RUNNING, started=time.time(), attempts=job.attempts + 1, error=None
+            )
+            record = self.store.get(job.id)
+            meter = ProgressMeter(record, self.pace)
+            self._current = JobRun(
+                record, meter, self.keeper, self.store, self.fanout, self.backend
+            )
+        self._announce(record)
+        return record
+
+    def _run(self, record: JobRecord) -> None:
+        run = self._current
+        assert run is not None
+        prepared = PreparedJob.from_json(record.prepared)
+        self.models.expect(prepared.checkpoint)
+        try:
+            ending = run.carry_out(prepared)
+        finally:
+            self.models.expect(None)
+            with self._lock:
+                self._current = None
+        if ending.state == QUEUED:
+            self._after_crash(self.store.get(record.id), ending.message, run.closing)
+            return
+        self._finish_row(
+            record.id, ending.state, ending.message, facts=ending.facts, timings=ending.timings
+        )
+
+    def _after_crash(self, record: JobRecord, message: str | None, closing: bool) -> None:
+        if closing:
+            self.store.update(record.id, attempts=max(0, record.attempts - 1))
+            self._requeue_first(self.store.get(record.id))
+            return
+        if record.attempts >= MAX_ATTEMPTS:
+            text = f"It ended the engine {record.attempts} times, so it was set aside: {message}"
+            self._finish_row(record.id, PARKED, text)
+            return
+        self._requeue_first(record)
+        self.fanout.publish(
+            {"type": "warning", "job": record.id, "message": f"{message} The job is tried again."}
+        )
+        self._worker.nudge()
+
+    def _requeue_first(self, record: JobRecord) -> None:
+        with self._lock:
+            first = min((job.position for job in self.store.waiting()), default=record.position)
+            self.store.update(
+                record.id,
+                state=QUEUED,
+                position=min(first - 1, record.position),
+                started=None,
+            )
+        self._announce(self.store.get(record.id))
+
+    def _finish_row(
+        self,
+        job_id: str,
+        state: str,
+        error: str | None,
+        facts: dict[str, Any] | None = None,
+        timings: dict[str, float] | None = None,
+    ) -> None:
+        self.store.update(
+            job_id,
+            state=state,
+            finished=time.time(),
+            error=error,
+            facts=facts or {},
+            timings=timings or {},
+        )
+        record = self.store.get(job_id)
+        with self._finished:
+            callbacks = self._callbacks.pop(job_id, [])
+            self._finished.notify_all()
+        self._announce(record)
+        for callback in callbacks:
+            callback(record)
+
+    # ---- news
+
+    def _announce(self, record: JobRecord) -> None:
+        self.fanout.publish({"type": "job", "job": self.describe(record)})
+        self._announce_queue()
+
+    def _announce_queue(self) -> None:
+        if self.fanout.count:
+            self.fanout.publish({"type": "queue", "paused": self._paused, "jobs": self.briefs()})
+
+    def _on_engine_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Heartbeat):
+            self._follow_backend()
+            return
+        self.engine.take(event, self.models.expected_path)
+        self._follow_backend()
+
+    def _follow_backend(self) -> None:
+        status = self.backend.status
+        words = {
+            STARTING: "The engine is starting.",
+            RESTARTING: f"The engine is being restarted. {status.last_error}".strip(),
+            STOPPED: status.last_error or "The engine is stopped.",
+        }
+        self.engine.set_state(status.state, words.get(status.state, ""))
+
+    @property
+    def ready(self) -> bool:
+        """A model is loaded and the engine takes jobs."""
+        return bool(self.backend.status.ready) or (
+            self.engine.loaded.state == "ready" and self.engine.state in (READY, "busy")
+        )

@@ -1,0 +1,328 @@
+"""The queue on disk: SQLite in WAL mode, a commit before every answer."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from modules.jobs.records import (
+    FINISHED,
+    QUEUED,
+    RUNNING,
+    ImageRecord,
+    JobRecord,
+    UnknownJob,
+)
+
+log = logging.getLogger("easel.jobs")
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, client TEXT NOT NULL,
+    position REAL NOT NULL, created REAL NOT NULL, started REAL, finished REAL,
+    attempts INTEGER NOT NULL DEFAULT 0, save INTEGER NOT NULL DEFAULT 1,
+    prepared TEXT NOT NULL, error TEXT, warnings TEXT NOT NULL DEFAULT '[]',
+    facts TEXT NOT NULL DEFAULT '{}', timings TEXT NOT NULL DEFAULT '{}', hidden INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, position);
+CREATE INDEX IF NOT EXISTS jobs_by_finished ON jobs (finished);
+CREATE TABLE IF NOT EXISTS job_images (
+    id TEXT PRIMARY KEY, job TEXT NOT NULL, idx INTEGER NOT NULL, kind TEXT NOT NULL,
+    path TEXT NOT NULL, name TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
+    seed INTEGER NOT NULL, infotext TEXT NOT NULL, saved INTEGER NOT NULL, note TEXT,
+    created REAL NOT NULL, facts TEXT NOT NULL, UNIQUE (job, idx, kind)
+);
+CREATE TABLE IF NOT EXISTS job_state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+COLUMNS = (
+    "id, kind, state, client, position, created, started, finished, attempts, save, prepared, "
+    "error, warnings, facts, timings"
+)
+IMAGE_COLUMNS = (
+    "id, job, idx, kind, path, name, width, height, seed, infotext, saved, note, created, facts"
+)
+CHANGEABLE = frozenset(
+    {
+        "state",
+        "position",
+        "started",
+        "finished",
+        "attempts",
+        "error",
+        "warnings",
+        "facts",
+        "timings",
+    }
+)
+JSON_COLUMNS = frozenset({"warnings", "facts", "timings"})
+
+
+class JobStore:
+    """Jobs and their images in one SQLite file; safe to use from any thread.
+
+    ``synchronous=FULL``: when ``add`` returns, the job survives a power cut.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._connection = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+                raise
+            aside = self.path.with_name(
+                f"{self.path.name}.corrupt-{time.strftime('%Y%m%d-%H%M%S')}"
+            )
+            log.error(
+                "%s is damaged (%s) and was set aside as %s", self.path.name, error, aside.name
+            )
+            for suffix in ("", "-wal", "-shm"):
+                part = self.path.with_name(self.path.name + suffix)
+                if part.exists():
+                    part.replace(aside.with_name(aside.name + suffix))
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=10, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.executescript(SCHEMA)
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def close(self) -> None:
+        """Close the file; the store cannot be used afterwards."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    # ---- jobs
+
+    def add(self, prepared: dict[str, Any], *, save: bool) -> JobRecord:
+        """Append a queued job; committed to disk when this returns.
+
+        Raises:
+            ValueError: a job with this id exists already.
+        """
+        now = time.time()
+        try:
+            with self._transaction() as connection:
+                connection.execute(
+                    "INSERT INTO jobs (id, kind, state, client, position, created, save, prepared, "
+                    "warnings) VALUES (?, ?, ?, ?, "
+                    "(SELECT COALESCE(MAX(position), 0) + 1 FROM jobs), ?, ?, ?, ?)",
+                    (
+                        prepared["id"],
+                        prepared["kind"],
+                        QUEUED,
+                        prepared["client"],
+                        now,
+                        int(save),
+                        json.dumps(prepared),
+                        json.dumps(list(prepared.get("warnings") or ())),
+                    ),
+                )
+        except sqlite3.IntegrityError as error:
+            raise ValueError(f"a job with the id {prepared['id']!r} exists already") from error
+        return self.get(prepared["id"])
+
+    def get(self, job_id: str) -> JobRecord:
+        """One job with its images.
+
+        Raises:
+            UnknownJob: there is none with this id.
+        """
+        with self._lock:
+            row = self._connection.execute(
+                f"SELECT {COLUMNS} FROM jobs WHERE id = ?", (job_id,)
+            ).fetchone()
+            if row is None:
+                raise UnknownJob(job_id)
+            return _job(row, self._images_of([job_id])[job_id])
+
+    def exists(self, job_id: str) -> bool:
+        """Whether a job has this id."""
+        with self._lock:
+            query = "SELECT 1 FROM jobs WHERE id = ?"
+            return self._connection.execute(query, (job_id,)).fetchone() is not None
+
+    def waiting(self) -> list[JobRecord]:
+        """Queued jobs in the order of the queue, without images."""
+        return self._select("state = ? ORDER BY position", (QUEUED,))
+
+    def running(self) -> list[JobRecord]:
+        """Jobs marked as running, with the images they have so far."""
+        return self._select("state = ? ORDER BY started", (RUNNING,))
+
+    def recent(self, limit: int, states: Iterable[str] = FINISHED) -> list[JobRecord]:
+        """Finished jobs, newest first, unless the user cleared them from the list."""
+        states = list(states)
+        marks = ", ".join("?" * len(states))
+        return self._select(
+            f"state IN ({marks}) AND hidden = 0 ORDER BY finished DESC LIMIT ?", (*states, limit)
+        )
+
+    def _select(self, where: str, values: tuple[Any, ...]) -> list[JobRecord]:
+        with self._lock:
+            rows = self._connection.execute(
+                f"SELECT {COLUMNS} FROM jobs WHERE {where}", values
+            ).fetchall()
+            images = self._images_of([row[0] for row in rows])
+        return [_job(row, images[row[0]]) for row in rows]
+
+    def update(self, job_id: str, **changes: Any) -> None:
+        """Change columns of one job in one commit."""
+        unknown = set(changes) - CHANGEABLE
+        if unknown:
+            raise ValueError(f"not columns of a job: {sorted(unknown)}")
+        values = [json.dumps(v) if k in JSON_COLUMNS else v for k, v in changes.items()]
+        names = ", ".join(f"{name} = ?" for name in changes)
+        with self._transaction() as connection:
+            connection.execute(f"UPDATE jobs SET {names} WHERE id = ?", (*values, job_id))
+
+    def reorder(self, job_ids: list[str]) -> None:
+        """Give waiting jobs the order of the list."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "SELECT position FROM jobs WHERE state = ? ORDER BY position", (QUEUED,)
+            ).fetchall()
+            connection.executemany(
+                "UPDATE jobs SET position = ? WHERE id = ?",
+                [(row[0], job_id) for row, job_id in zip(rows, job_ids, strict=False)],
+            )
+
+    def count(self, state: str, client: str | None = None) -> int:
+        """How many jobs are in a state, of one client if given."""
+        query, values = "SELECT COUNT(*) FROM jobs WHERE state = ?", [state]
+        if client is not None:
+            query, values = query + " AND client = ?", [state, client]
+        with self._lock:
+            return self._connection.execute(query, values).fetchone()[0]
+
+    def hide_finished(self) -> int:
+        """Take finished jobs out of the list; files and records stay. Returns how many."""
+        marks = ", ".join("?" * len(FINISHED))
+        with self._transaction() as connection:
+            return connection.execute(
+                f"UPDATE jobs SET hidden = 1 WHERE hidden = 0 AND state IN ({marks})", FINISHED
+            ).rowcount
+
+    # ---- images
+
+    def add_image(self, image: ImageRecord) -> None:
+        """Record a picture; a second one with the same place in the job replaces the first."""
+        values = (
+            image.id,
+            image.job,
+            image.index,
+            image.kind,
+            image.path,
+            image.name,
+            image.width,
+            image.height,
+            image.seed,
+            image.infotext,
+            int(image.saved),
+            image.note,
+            image.created,
+            json.dumps(image.facts),
+        )
+        marks = ", ".join("?" * len(values))
+        with self._transaction() as connection:
+            connection.execute(
+                f"INSERT OR REPLACE INTO job_images ({IMAGE_COLUMNS}) VALUES ({marks})", values
+            )
+
+    def image(self, image_id: str) -> ImageRecord | None:
+        """One picture by its id."""
+        with self._lock:
+            row = self._connection.execute(
+                f"SELECT {IMAGE_COLUMNS} FROM job_images WHERE id = ?", (image_id,)
+            ).fetchone()
+        return None if row is None else _image(row)
+
+    def _images_of(self, job_ids: list[str]) -> dict[str, tuple[ImageRecord, ...]]:
+        found: dict[str, list[ImageRecord]] = {job_id: [] for job_id in job_ids}
+        for start in range(0, len(job_ids), 500):
+            part = job_ids[start : start + 500]
+            marks = ", ".join("?" * len(part))
+            rows = self._connection.execute(
+                f"SELECT {IMAGE_COLUMNS} FROM job_images WHERE job IN ({marks}) ORDER BY idx", part
+            )
+            for row in rows:
+                found[row[1]].append(_image(row))
+        return {job_id: tuple(images) for job_id, images in found.items()}
+
+    # ---- one value each
+
+    def get_flag(self, key: str) -> str | None:
+        """A small stored value, such as whether the queue is paused."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT value FROM job_state WHERE key = ?", (key,)
+            ).fetchone()
+        return None if row is None else row[0]
+
+    def set_flag(self, key: str, value: str) -> None:
+        """Store a small value."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO job_state VALUES (?, ?)", (key, value))
+
+
+def _job(row: tuple[Any, ...], images: tuple[ImageRecord, ...]) -> JobRecord:
+    return JobRecord(
+        id=row[0],
+        kind=row[1],
+        state=row[2],
+        client=row[3],
+        position=row[4],
+        created=row[5],
+        started=row[6],
+        finished=row[7],
+        attempts=row[8],
+        save=bool(row[9]),
+        prepared=json.loads(row[10]),
+        error=row[11],
+        warnings=tuple(json.loads(row[12])),
+        facts=json.loads(row[13]),
+        timings=json.loads(row[14]),
+        images=images,
+    )
+
+
+def _image(row: tuple[Any, ...]) -> ImageRecord:
+    return ImageRecord(
+        *row[:10],
+        saved=bool(row[10]),
+        note=row[11],
+        created=row[12],
+        facts=json.loads(row[13]),
+    )

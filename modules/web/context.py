@@ -1,0 +1,47 @@
+"""The parts of the running program that routes and pages use."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from modules.catalog import Catalog
+from modules.jobs.service import JobService
+from modules.prompts import PromptTokenizer, StyleBook, WildcardLibrary
+from modules.settings.flags import Flags
+from modules.settings.paths import Paths
+from modules.settings.store import OptionStore
+
+
+@dataclass
+class AppContext:
+    """Everything a door needs, made once at start by ``modules.web.compose``."""
+
+    flags: Flags
+    paths: Paths
+    options: OptionStore
+    catalog: Catalog
+    styles: StyleBook
+    wildcards: WildcardLibrary
+    jobs: JobService
+    version: str
+    started: float = field(default_factory=time.time)
+    boot: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Different for each server process, so that a page notices a restart."""
+
+    @cached_property
+    def tokenizer(self) -> PromptTokenizer | None:
+        """CLIP's tokenizer for the token counter; None when its files are not there."""
+        for folder in (self.paths.configs / "clip-vit-large-patch14", *self._tokenizer_folders()):
+            try:
+                return PromptTokenizer.from_folder(folder)
+            except (FileNotFoundError, ValueError, OSError):
+                continue
+        return None
+
+    def _tokenizer_folders(self) -> list:
+        found = sorted(self.paths.configs.rglob("tokenizer.json"))
+        found += sorted(self.paths.configs.rglob("merges.txt"))
+        return [path.parent for path in found]

@@ -1,0 +1,1 @@
+"""Pictures by id; no route of ours ever takes a path."""

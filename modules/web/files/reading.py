@@ -1,0 +1,75 @@
+"""Reads a recorded picture from disk without following anything out of the folders of ours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modules.jobs.records import ImageRecord
+from modules.jobs.results import ResultKeeper
+from modules.settings.paths import Paths
+
+MIME = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+}
+
+
+class PictureGone(LookupError):  # noqa: N818 - reads as what happened
+    """The file was moved, deleted or replaced by something that is no picture."""
+
+
+def read_picture(
+    record: ImageRecord, keeper: ResultKeeper, paths: Paths, options: Mapping[str, Any]
+) -> tuple[bytes, str]:
+    """The bytes and the true type of a picture.
+
+    Raises:
+        PictureGone: it is not there any more, or is no picture.
+    """
+    data = keeper.in_memory(record.id)
+    if data is None:
+        data = _read_file(Path(record.path), allowed_roots(paths, options)) if record.path else None
+    if data is None:
+        raise PictureGone("The file of this image was moved or deleted.")
+    mime = sniff(data)
+    if mime is None:
+        raise PictureGone("The file of this image is no picture any more.")
+    return data, mime
+
+
+def allowed_roots(paths: Paths, options: Mapping[str, Any]) -> list[Path]:
+    """The folders that pictures are written to."""
+    roots = [paths.outputs, paths.cache]
+    for key, value in options.items():
+        if key.startswith("outdir_") and isinstance(value, str) and value:
+            roots.append(paths.data / Path(value).expanduser())
+    return [root.resolve() for root in roots]
+
+
+def _read_file(path: Path, roots: list[Path]) -> bytes | None:
+    try:
+        real = path.resolve(strict=True)
+        if not any(real.is_relative_to(root) for root in roots):
+            return None
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(real, flags), "rb") as file:
+            return file.read()
+    except (OSError, ValueError):
+        return None
+
+
+def sniff(data: bytes) -> str | None:
+    """The picture type by content, or None for anything else."""
+    for magic, mime in MIME.items():
+        if data.startswith(magic):
+            return mime
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    if data[4:12] in (b"ftypavif", b"ftypavis"):
+        return "image/avif"
+    return None

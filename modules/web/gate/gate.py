@@ -1,0 +1,213 @@
+"""The gate: every HTTP request and WebSocket passes it before any other code of ours or Gradio's.
+
+Order: Host, then who asks (Origin and Fetch-Metadata), then the login, then sizes; security headers are
+put on the way out, so that no route can forget them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+from modules.web.gate.body import BodyGuard
+from modules.web.gate.headers import SECURITY_HEADERS, STRICT_POLICY
+from modules.web.gate.hosts import HostList
+from modules.web.gate.login import Login, is_api
+from modules.web.gate.origins import OriginRule
+from modules.web.gate.refusal import Refused
+
+log = logging.getLogger("easel.gate")
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_HEADER_BYTES = 64 * 1024
+MAX_URL_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """Whom the gate lets in and how much they may send."""
+
+    hosts: HostList
+    origins: OriginRule = field(default_factory=OriginRule)
+    login: Login = field(default_factory=Login)
+    max_body_bytes: int = 64 * 1024 * 1024
+    body_seconds: float = 120.0
+    """A body that takes longer to arrive is given up."""
+
+
+class Gate:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: App, config: GateConfig) -> None:
+        self.app = app
+        self.config = config
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = time.perf_counter()
+        guard = BodyGuard(receive, self.config.max_body_bytes, self.config.body_seconds)
+        outgoing = _Outgoing(send, begun, guard)
+        try:
+            headers = read_headers(scope)
+            self._check_sizes(scope)
+            self._check_host(headers)
+            reason = self.config.origins.refuses(scope["method"], scope["scheme"], headers)
+            if reason:
+                raise Refused(403, f"Refused: {reason}.")
+            if await self._log_in(scope, headers, outgoing):
+                return
+            guard.check_declared(headers)
+            await self.app(scope, guard.receive, outgoing.send)
+        except Refused as refused:
+            _note(scope, refused)
+            await outgoing.refuse(refused.status, refused.detail, refused.headers)
+        except Exception:
+            # Starlette has logged or will log its own; an answer that has begun cannot be mended.
+            if guard.violation is None:
+                raise
+            await outgoing.refuse(*guard.violation, ())
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            headers = read_headers(scope)
+            self._check_sizes(scope)
+            self._check_host(headers)
+            reason = self.config.origins.refuses_socket(scope["scheme"], headers)
+            if reason:
+                raise Refused(403, f"Refused: {reason}.")
+            login = self.config.login
+            if login.needs(scope["path"]) and not login.admits(scope["path"], headers):
+                raise Refused(401, "A login is needed.")
+        except Refused as refused:
+            _note(scope, refused)
+            # Closing before the handshake is accepted answers it with 403.
+            await send({"type": "websocket.close", "code": 1008, "reason": refused.detail[:100]})
+            return
+        await self.app(scope, receive, send)
+
+    def _check_sizes(self, scope: Scope) -> None:
+        size = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+        if size > MAX_HEADER_BYTES:
+            raise Refused(431, f"The headers are larger than {MAX_HEADER_BYTES} bytes.")
+        if len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"") > MAX_URL_BYTES:
+            raise Refused(414, f"The address is longer than {MAX_URL_BYTES} bytes.")
+
+    def _check_host(self, headers: dict[str, str]) -> None:
+        host = headers.get("host")
+        if host is None or not self.config.hosts.allows(host):
+            raise Refused(403, f"This server does not answer to the host name {(host or '')[:100]!r}.")
+
+    async def _log_in(self, scope: Scope, headers: dict[str, str], outgoing: _Outgoing) -> bool:
+        """Check the login; True when the request was answered here (the one-time link)."""
+        login, path = self.config.login, scope["path"]
+        if not login.needs(path):
+            return False
+        given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
+        cookie = login.cookie(scope["scheme"] == "https").encode()
+        if given and scope["method"] == "GET" and login.token_is_valid(given):
+            location = scope.get("root_path", "") + path
+            await outgoing.redirect(location.lstrip("/"), ((b"set-cookie", cookie),))
+            return True
+        if login.admits(path, headers):
+            if login.earns_session(headers):
+                outgoing.extra = ((b"set-cookie", cookie),)
+            return False
+        asked = b'Basic realm="Easel API"' if is_api(path) else b'Basic realm="Easel"'
+        raise Refused(401, "Incorrect username or password", ((b"www-authenticate", asked),))
+
+
+class _Outgoing:
+    """The way out: security headers, the time it took, and the gate's own short answers."""
+
+    def __init__(self, send: Send, begun: float, guard: BodyGuard) -> None:
+        self._send = send
+        self._begun = begun
+        self._guard = guard
+        self._started = False
+        self._replaced = False
+        self.extra: tuple[tuple[bytes, bytes], ...] = ()
+
+    async def send(self, message: Message) -> None:
+        if self._replaced:
+            return
+        if message["type"] == "http.response.start":
+            if self._guard.violation is not None:
+                # Frameworks turn an over-long body into an error of their own; ours says why.
+                self._replaced = True
+                await self.refuse(*self._guard.violation, ())
+                return
+            message = {**message, "headers": self._dress(list(message.get("headers") or ()))}
+            self._started = True
+        await self._send(message)
+
+    def _dress(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        present = {name.lower() for name, _ in headers}
+        took = f"{time.perf_counter() - self._begun:.4f}".encode()
+        for name, value in (
+            *SECURITY_HEADERS,
+            (b"content-security-policy", STRICT_POLICY.encode()),
+            (b"x-process-time", took),
+        ):
+            if name not in present:
+                headers.append((name, value))
+        headers.extend(self.extra)
+        return headers
+
+    async def refuse(self, status: int, detail: str, extra: tuple[tuple[bytes, bytes], ...]) -> None:
+        if self._started:
+            return
+        body = {"error": "HTTPException", "detail": detail, "body": "", "errors": detail}
+        headers = [(b"content-type", b"application/json"), *extra]
+        if status in (408, 413, 414, 431):
+            headers.append((b"connection", b"close"))
+        await self._answer(status, headers, json.dumps(body).encode())
+
+    async def redirect(self, location: str, extra: tuple[tuple[bytes, bytes], ...]) -> None:
+        # One leading slash only: "//host" would lead to another machine.
+        headers = [(b"location", b"/" + location.encode("ascii", "ignore")), *extra]
+        await self._answer(303, headers, b"")
+
+    async def _answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self._started = True
+        headers.append((b"content-length", str(len(body)).encode()))
+        dressed = self._dress(headers)
+        await self._send({"type": "http.response.start", "status": status, "headers": dressed})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def read_headers(scope: Scope) -> dict[str, str]:
+    """Headers by lower-case name.
+
+    Raises:
+        Refused: Host or Origin came twice, so that two readers could see different ones.
+    """
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name = raw_name.decode("latin-1").lower()
+        if name in headers and name in ("host", "origin", "content-length", "sec-fetch-site"):
+            raise Refused(400, f"The header {name} came more than once.")
+        headers[name] = raw_value.decode("latin-1")
+    return headers
+
+
+def _note(scope: Scope, refused: Refused) -> None:
+    path = scope["path"].encode("ascii", "backslashreplace").decode("ascii")[:200]
+    shown = "".join(c if c.isprintable() else "?" for c in f"{path}: {refused.detail}")
+    log.warning("refused %s (%d)", shown, refused.status)
