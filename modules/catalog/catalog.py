@@ -9,11 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from modules.catalog.checkpoints import CheckpointInfo, inspect, match_alias
-from modules.catalog.hashes import HashCache, HashingStopped, combine
+from modules.catalog.checkpoints import (
+    CheckpointInfo,
+    combined_hash,
+    content_hash,
+    inspect,
+    match_alias,
+)
+from modules.catalog.hashes import HashCache, HashingStopped
 from modules.catalog.networks import EmbeddingInfo, LoraInfo, scan_embeddings, scan_loras
 from modules.catalog.scan import Found, scan
-from modules.catalog.sidecar import Sidecar, read_sidecar_leniently
+from modules.catalog.sidecar import Sidecar, read_sidecar_leniently, sidecar_path
 from modules.catalog.vaes import (
     AUTOMATIC,
     NONE,
@@ -30,6 +36,8 @@ logger = logging.getLogger("easel.catalog")
 CHECKPOINT_FIELD = "sd_model_checkpoint"
 VAE_FIELD = "sd_vae"
 STARTER = "easel-starter"
+
+Identity = tuple[str, str, tuple[tuple[str, int, int], ...]]
 
 
 class Catalog:
@@ -55,7 +63,7 @@ class Catalog:
         self._default = default_checkpoint
         self._lock = threading.RLock()
         self._scanned = False
-        self._inspected: dict[tuple[str, str, float], CheckpointInfo] = {}
+        self._inspected: dict[Identity, CheckpointInfo] = {}
         self._all: tuple[CheckpointInfo, ...] = ()
         self._vaes: tuple[VaeInfo, ...] = ()
         self._stop = threading.Event()
@@ -216,11 +224,10 @@ class Catalog:
         parts = [self.hashes.known(file) for file in info.hash_files]
         if any(part is None for part in parts):
             return info
-        return info.with_hash(_combined(info, [part or "" for part in parts]))
+        return info.with_hash(combined_hash(info, [part or "" for part in parts]))
 
     def _hash(self, info: CheckpointInfo) -> str:
-        parts = [self.hashes.sha256(file, self._stop.is_set) for file in info.hash_files]
-        return _combined(info, parts)
+        return content_hash(info, self.hashes, self._stop.is_set)
 
     def _hash_all(self, done: Callable[[CheckpointInfo], None] | None) -> None:
         for info in self.checkpoints():
@@ -240,27 +247,19 @@ class Catalog:
             )
 
 
-def _combined(info: CheckpointInfo, parts: list[str]) -> str:
-    if info.kind == "file":
-        return parts[0]
-    names = [file.relative_to(info.path).as_posix() for file in info.hash_files]
-    return combine(zip(names, parts, strict=True))
-
-
-def _identity(item: Found) -> tuple[str, str, float]:
-    """What must stay the same for a file to need no second look."""
-    newest = 0.0
-    files = [item.path]
+def _identity(item: Found) -> Identity:
+    """What must stay the same for a model to need no second look."""
+    files = [item.path, sidecar_path(item.path)]
     if item.kind == "folder":
-        files += [p for p in item.path.glob("*/*") if p.is_file()] + list(item.path.glob("*.json"))
-    else:
-        files.append(item.path.with_suffix(".easel.json"))
+        files += sorted([*item.path.glob("*/*"), *item.path.glob("*.json")])
+    stamps = []
     for file in files:
         try:
-            newest = max(newest, file.stat().st_mtime)
+            status = file.stat()
         except OSError:
             continue
-    return (item.kind, str(item.path), newest)
+        stamps.append((str(file), status.st_size, status.st_mtime_ns))
+    return (item.kind, str(item.path), tuple(stamps))
 
 
 def _is_exact(info: CheckpointInfo, alias: str) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from modules.catalog.errors import ModelFileError, UnsupportedModelError
 from modules.catalog.families import FolderFacts, Verdict, detect_family
 from modules.catalog.folders import has_pickle_weights, read_folder
-from modules.catalog.hashes import SHORT
+from modules.catalog.hashes import SHORT, HashCache, combine
 from modules.catalog.header import safetensors_header
 from modules.catalog.kinds import other_kind
 from modules.catalog.scan import Found
@@ -156,6 +156,26 @@ def _require_weights(folder: FolderFacts) -> None:
                 folder.path, f"has its {name} as a pickle file; only .safetensors is opened"
             )
         raise UnsupportedModelError(folder.path, f"has no {name} weights (.safetensors)")
+
+
+def content_hash(
+    info: CheckpointInfo, hashes: HashCache, stop: Callable[[], bool] = lambda: False
+) -> str:
+    """The sha256 of a checkpoint: of its file, or over the hashes of a folder's weight files.
+
+    Raises:
+        HashingStopped: `stop()` turned true.
+        OSError: a file cannot be read.
+    """
+    return combined_hash(info, [hashes.sha256(file, stop) for file in info.hash_files])
+
+
+def combined_hash(info: CheckpointInfo, parts: Sequence[str]) -> str:
+    """One hash for a checkpoint from those of its files, in the order of `hash_files`."""
+    if info.kind == "file":
+        return parts[0]
+    names = [file.relative_to(info.path).as_posix() for file in info.hash_files]
+    return combine(zip(names, parts, strict=True))
 
 
 def match_alias(infos: Sequence[CheckpointInfo], alias: str) -> CheckpointInfo | None:

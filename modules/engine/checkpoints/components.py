@@ -1,0 +1,177 @@
+"""The networks of a model: planned from headers, built without memory, then filled from files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from modules.catalog.errors import UnreadableModelError, UnsupportedModelError, shown
+from modules.catalog.header import Header
+from modules.engine.checkpoints.networks import BUILDERS
+from modules.engine.checkpoints.tensor_file import FLOATING, TensorFile
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a weight comes from: a tensor of a file whose header has been read."""
+
+    header: Header
+    tensor: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape in the file."""
+        return self.header.tensors[self.tensor].shape
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        entry = self.header.tensors[self.tensor]
+        return entry.end - entry.begin
+
+
+@dataclass(frozen=True)
+class ComponentPlan:
+    """One network: how to build it and where each of its weights lies."""
+
+    kind: str
+    """Key of `networks.BUILDERS`."""
+    config: Mapping[str, Any]
+    sources: Mapping[str, Source]
+    """Name of a weight in the network to its place in a file."""
+    path: Path
+    """The model that is named when something is wrong."""
+    part: str
+    """What the network is called in messages: "UNet", "VAE", "text encoder"."""
+
+    @property
+    def signature(self) -> str:
+        """Equal for networks of one shape, which can take each other's weights."""
+        return f"{self.kind}:{json.dumps(self.config, sort_keys=True)}"
+
+    @property
+    def size(self) -> int:
+        """Bytes to be read."""
+        return sum(source.size for source in self.sources.values())
+
+
+def build_empty(plan: ComponentPlan) -> torch.nn.Module:
+    """The network on the meta device (no memory), checked to fit the plan's tensors exactly.
+
+    Raises:
+        UnreadableModelError: a weight is missing or has another shape.
+        UnsupportedModelError: the configuration is not possible or weights are quantised.
+    """
+    try:
+        with torch.device("meta"):
+            network = BUILDERS[plan.kind](plan.config)
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        ZeroDivisionError,
+        AttributeError,
+    ) as error:
+        reason = f"its {plan.part} has an impossible configuration ({shown(str(error))})"
+        raise UnsupportedModelError(plan.path, reason) from error
+    _check(plan, network)
+    return network.eval().requires_grad_(False)
+
+
+def materialise(
+    network: torch.nn.Module, dtype: torch.dtype, device: torch.device
+) -> torch.nn.Module:
+    """Give a network from `build_empty` memory; its weights are not set yet."""
+    state = {
+        name: torch.empty(weight.shape, dtype=dtype, device=device)
+        for name, weight in network.state_dict().items()
+    }
+    network.load_state_dict(state, strict=True, assign=True)
+    for module in network.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.device.type == "meta":
+                setattr(module, name, _constant_buffer(name, buffer, device))
+    return network.eval().requires_grad_(False)
+
+
+def fill(network: torch.nn.Module, plan: ComponentPlan, progress: Progress | None = None) -> None:
+    """Read all weights of the plan into the network, converting number formats.
+
+    `progress` hears the fraction of this network's bytes that has been read.
+
+    Raises:
+        UnreadableModelError: a file ended early or cannot be read; the network is then half old,
+            half new.
+    """
+    weights = network.state_dict()
+    done, total = 0, max(1, plan.size)
+    with contextlib.ExitStack() as stack:
+        files: dict[Path, TensorFile] = {}
+        for name, source in _in_file_order(plan):
+            path = source.header.path
+            if path not in files:
+                files[path] = stack.enter_context(TensorFile(source.header))
+            files[path].read_into(source.tensor, weights[name])
+            done += source.size
+            if progress is not None:
+                progress(done / total)
+
+
+def _in_file_order(plan: ComponentPlan) -> Iterator[tuple[str, Source]]:
+    def place(item: tuple[str, Source]) -> tuple[str, int]:
+        source = item[1]
+        return str(source.header.path), source.header.tensors[source.tensor].begin
+
+    yield from sorted(plan.sources.items(), key=place)
+
+
+def _check(plan: ComponentPlan, network: torch.nn.Module) -> None:
+    expected = network.state_dict()
+    missing = [name for name in expected if name not in plan.sources]
+    if missing:
+        raise UnreadableModelError(
+            plan.path, f"its {plan.part} lacks {_some(missing)} of {len(expected)} weights"
+        )
+    surplus = [name for name in plan.sources if name not in expected]
+    if surplus:
+        raise UnsupportedModelError(
+            plan.path, f"its {plan.part} has weights that do not belong there: {_some(surplus)}"
+        )
+    for name, weight in expected.items():
+        source = plan.sources[name]
+        if _core(source.shape) != _core(tuple(weight.shape)):
+            raise UnreadableModelError(
+                plan.path,
+                f"its {plan.part} has {shown(source.tensor)!r} of shape {list(source.shape)}, "
+                f"expected {list(weight.shape)}",
+            )
+        dtype = source.header.tensors[source.tensor].dtype
+        if dtype not in FLOATING:
+            raise UnsupportedModelError(
+                plan.path, f"its {plan.part} is quantised ({dtype}), which is not supported yet"
+            )
+
+
+def _core(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(length for length in shape if length != 1)
+
+
+def _some(names: list[str]) -> str:
+    listed = ", ".join(repr(shown(name)) for name in names[:3])
+    return listed if len(names) <= 3 else f"{listed} and {len(names) - 3} more"
+
+
+def _constant_buffer(name: str, buffer: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Buffers that files do not carry; CLIP's row of position numbers is the only one known."""
+    if name != "position_ids":
+        raise RuntimeError(f"buffer {name!r} has no known value")
+    return torch.arange(buffer.shape[-1], device=device).expand(buffer.shape)

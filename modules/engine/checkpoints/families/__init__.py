@@ -1,0 +1,18 @@
+"""How the engine loads and runs each model family.
+
+One module per family with a `FamilyLoader`. A new family is one module here with the key that
+`modules/catalog/families` uses for it, and one entry in `LOADERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from modules.engine.checkpoints.families import sd1
+from modules.engine.checkpoints.families.base import FamilyAdapter, FamilyLoader, ModelPlan
+
+LOADERS: Mapping[str, FamilyLoader] = {
+    sd1.KEY: sd1.Sd1Loader(),
+}
+
+__all__ = ["LOADERS", "FamilyAdapter", "FamilyLoader", "ModelPlan"]
