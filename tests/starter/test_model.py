@@ -19,7 +19,7 @@ def pipeline():
     import torch
     from diffusers import StableDiffusionPipeline
 
-    loaded = StableDiffusionPipeline.from_pretrained(MODEL_FOLDER, torch_dtype=torch.float32)
+    loaded = StableDiffusionPipeline.from_pretrained(MODEL_FOLDER, dtype=torch.float32)
     loaded.set_progress_bar_config(disable=True)
     return loaded
 

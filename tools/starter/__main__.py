@@ -15,13 +15,22 @@ from tools.starter.config import REPOSITORY, Config
 from tools.starter.fetch import fetch_all
 from tools.starter.rasterise import load_drawings
 
-_STEPS = ("fetch", "vae", "text", "unet", "refine", "package", "evaluate")
+_SHARES = {
+    "fetch": 0.0,
+    "vae": 0.12,
+    "text": 0.06,
+    "unet": 0.62,
+    "refine": 0.2,
+    "package": 0.0,
+    "evaluate": 0.0,
+}
+"""The steps in order, and which part of the time `all` gives to each."""
 
 
 def main() -> None:
-    """Run one step of the recipe."""
+    """Run one step of the recipe, or all of them."""
     parser = argparse.ArgumentParser(prog="python -m tools.starter", description=__doc__)
-    parser.add_argument("step", choices=_STEPS)
+    parser.add_argument("step", choices=[*_SHARES, "all"])
     parser.add_argument("--minutes", type=float, default=15, help="time for a training step")
     parser.add_argument("--until", metavar="HH:MM", help="end of the training, for --minutes")
     parser.add_argument("--phase", default="base", help="name of a stretch of UNet training")
@@ -39,39 +48,50 @@ def main() -> None:
 
 
 def _run(given: argparse.Namespace, config: Config) -> None:
-    if given.step == "package":
+    minutes = steps.minutes_until(given.until) if given.until else given.minutes
+    if given.step != "all":
+        _run_step(given.step, config, minutes, given.phase)
+        return
+    for step, share in _SHARES.items():
+        _run_step(step, config, minutes * share, given.phase)
+
+
+def _run_step(step: str, config: Config, minutes: float, phase: str) -> None:
+    """Run one step; each imports its own heavy libraries, and only those."""
+    if step == "fetch":
+        fetch_all(config.downloads)
+    elif step == "package":
         from tools.starter.package import package
 
         package(config)
-        return
-    if given.step == "evaluate":
+    elif step == "evaluate":
         from tools.starter.evaluate import evaluate
 
         evaluate(config, REPOSITORY / "docs" / "starter")
-        return
-    if given.step == "fetch":
-        fetch_all(config.downloads)
-        return
-    minutes = steps.minutes_until(given.until) if given.until else given.minutes
+    else:
+        _train(step, config, minutes, phase)
+
+
+def _train(step: str, config: Config, minutes: float, phase: str) -> None:
     concepts = load_concepts(config.downloads)
     drawings = load_drawings(concepts, config.downloads, config.run, config.picture_size)
     drawn = [row for row, concept in enumerate(concepts) if concept.drawn]
-    if given.step == "vae":
+    if step == "vae":
         from tools.starter.vae import train_vae
 
         train_vae(config, drawings, drawn, minutes)
-    elif given.step == "text":
+    elif step == "text":
         from tools.starter.text_encoder import train_text_encoder
 
         train_text_encoder(config, concepts, minutes)
-    elif given.step == "refine":
+    elif step == "unet":
+        from tools.starter.unet import train_unet
+
+        train_unet(config, concepts, drawings, minutes, phase)
+    elif step == "refine":
         from tools.starter.refine import refine_decoder
 
         refine_decoder(config, drawings, drawn, minutes)
-    elif given.step == "unet":
-        from tools.starter.unet import train_unet
-
-        train_unet(config, concepts, drawings, minutes, given.phase)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ _CAPTION_HEIGHT = 14
 
 def load_pipeline(folder: Path) -> StableDiffusionPipeline:
     """Load the model folder as any program with diffusers would, in float32."""
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
