@@ -1,0 +1,371 @@
+"""From a picture's text back to a request, and to the table that the API's png-info answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from modules.gallery.infotext import NEGATIVE_TEMPLATE, TEMPLATE, ParsedInfotext
+from modules.requests.errors import NotFoundInList
+from modules.requests.samplers import resolve_sampler
+from modules.settings.options import Option, OptionError
+from modules.settings.tables import build_table
+
+_SIZE = re.compile(r"(\d{1,6})\s*[xX]\s*(\d{1,6})")
+_A1111_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:-(\d+))?")
+
+MASKED_CONTENT = ("fill", "original", "latent noise", "latent nothing")
+
+OPTION_ALIASES = {
+    "Beta schedule alpha": "beta_dist_alpha",
+    "Beta schedule beta": "beta_dist_beta",
+    "Beta scheduler alpha": "beta_dist_alpha",
+    "Beta scheduler beta": "beta_dist_beta",
+    "Clip skip": "CLIP_stop_at_last_layers",
+    "VAE": "sd_vae",
+}
+"""Infotext keys of settings, beside those the option table names itself."""
+
+READ_ELSEWHERE = frozenset(
+    {"Prompt", "Negative prompt", "Model", "Model hash", "VAE hash", "Tiling", "Sampler", "App"}
+    | {"Schedule type", "Scheduler", "Version", "User", "Face restoration", "Hires upscale"}
+    | {TEMPLATE, NEGATIVE_TEMPLATE}
+)
+
+
+@dataclass(frozen=True)
+class ToRequest:
+    """`fields` are those of `GenerationRequest`; `override_settings` are settings by key.
+
+    `unknown` holds what has no place in a request, `notes` what could not be taken over and why.
+    `template` and `negative_template` are the prompts before wildcards were expanded, or None.
+    """
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    override_settings: dict[str, Any] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    template: str | None = None
+    negative_template: str | None = None
+
+
+@dataclass
+class _Draft:
+    fields: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, Any] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+
+def to_request(
+    parsed: ParsedInfotext,
+    options: Mapping[str, Any] | None = None,
+    *,
+    with_checkpoint: bool = True,
+) -> ToRequest:
+    """What the text asks for, in the request's terms; never raises.
+
+    With `options` (the current settings) only the settings that differ are overridden.
+    `with_checkpoint` False leaves the checkpoint alone (the setting "Disregard checkpoint").
+    """
+    values = parsed.parameters
+    draft = _Draft()
+    if parsed.prompt or values:
+        draft.fields["prompt"] = parsed.prompt
+        draft.fields["negative_prompt"] = parsed.negative
+    _read_fields(values, draft)
+    _read_sampler(values, draft)
+    _read_sizes(values, draft)
+    _read_hires(values, draft)
+    _read_inpaint(values, draft)
+    _read_options(values, draft, options)
+    _read_versions(parsed, draft, options)
+    if with_checkpoint:
+        _read_checkpoint(values, draft, options)
+    known = draft.used | READ_ELSEWHERE
+    return ToRequest(
+        draft.fields,
+        draft.overrides,
+        {key: value for key, value in values.items() if key not in known},
+        (*parsed.notes, *draft.notes),
+        values.get(TEMPLATE),
+        values.get(NEGATIVE_TEMPLATE),
+    )
+
+
+def a1111_parameters(parsed: ParsedInfotext) -> dict[str, str]:
+    """The table `/sdapi/v1/png-info` answers: strings only, sizes split, defaults filled in."""
+    table: dict[str, str] = {}
+    for key, value in parsed.parameters.items():
+        size = _SIZE.fullmatch(value)
+        if size:
+            table[f"{key}-1"], table[f"{key}-2"] = size.groups()
+        else:
+            table[key] = value
+    table["Prompt"] = parsed.prompt
+    table["Negative prompt"] = parsed.negative
+    if not parsed.parameters and not parsed.prompt:
+        return table
+    for key, value in _DEFAULTS.items():
+        table.setdefault(key, value)
+    if "(" in parsed.prompt + parsed.negative or "[" in parsed.prompt + parsed.negative:
+        table.setdefault("Emphasis", "Original")
+    return table
+
+
+_DEFAULTS = {
+    "Clip skip": "1",
+    "Hires resize-1": "0",
+    "Hires resize-2": "0",
+    "Hires sampler": "Use same sampler",
+    "Hires schedule type": "Use same scheduler",
+    "Hires checkpoint": "Use same checkpoint",
+    "Hires prompt": "",
+    "Hires negative prompt": "",
+    "Mask mode": "Inpaint masked",
+    "Masked content": "original",
+    "Inpaint area": "Whole picture",
+    "Masked area padding": "32",
+    "RNG": "GPU",
+    "Schedule type": "Automatic",
+    "Schedule max sigma": "0",
+    "Schedule min sigma": "0",
+    "Schedule rho": "0",
+    "VAE Encoder": "Full",
+    "VAE Decoder": "Full",
+    "FP8 weight": "Disable",
+    "Refiner switch by sampling steps": "False",
+}
+
+
+def _whole(text: str) -> int:
+    number = float(text)
+    if not abs(number) < 2**63:
+        raise ValueError(text)
+    return int(text) if re.fullmatch(r"[+-]?\d{1,19}", text.strip()) else int(number)
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if number - number != 0:
+        raise ValueError(text)
+    return number
+
+
+FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "Steps": ("steps", _whole),
+    "CFG scale": ("cfg_scale", _number),
+    "Image CFG scale": ("image_cfg_scale", _number),
+    "Seed": ("seed", _whole),
+    "Variation seed": ("subseed", _whole),
+    "Variation seed strength": ("subseed_strength", _number),
+    "Denoising strength": ("denoising_strength", _number),
+    "Batch size": ("batch_size", _whole),
+    "Refiner": ("refiner_checkpoint", str),
+    "Refiner switch at": ("refiner_switch_at", _number),
+}
+"""Infotext key to request field and reader of its value."""
+
+HIRES_FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "Hires upscale": ("hr_scale", _number),
+    "Hires upscaler": ("hr_upscaler", str),
+    "Hires steps": ("hr_second_pass_steps", _whole),
+    "Hires checkpoint": ("hr_checkpoint_name", str),
+    "Hires sampler": ("hr_sampler_name", str),
+    "Hires schedule type": ("hr_scheduler", str),
+    "Hires prompt": ("hr_prompt", str),
+    "Hires negative prompt": ("hr_negative_prompt", str),
+}
+
+
+def _read_fields(values: Mapping[str, str], draft: _Draft) -> None:
+    for key, (name, reader) in FIELDS.items():
+        _take(values, key, name, reader, draft)
+    if "Face restoration" in values:
+        draft.fields["restore_faces"] = values["Face restoration"].lower() != "none"
+        _override("face_restoration_model", values["Face restoration"], draft, None, "")
+    if "Tiling" in values:
+        draft.fields["tiling"] = values["Tiling"].lower() == "true"
+
+
+def _take(
+    values: Mapping[str, str], key: str, name: str, reader: Callable[[str], Any], draft: _Draft
+) -> None:
+    if key not in values:
+        return
+    draft.used.add(key)
+    try:
+        draft.fields[name] = reader(values[key])
+    except (ValueError, OverflowError):
+        draft.notes.append(f"{key}: {values[key][:60]!r} is not a number and was left out.")
+
+
+def _read_sampler(values: Mapping[str, str], draft: _Draft) -> None:
+    name = values.get("Sampler", "").strip()
+    scheduler = (values.get("Schedule type") or values.get("Scheduler") or "").strip() or None
+    if not name or name.lower() in ("undefined", "default"):
+        return
+    for wanted in (scheduler, None):
+        for spelling in dict.fromkeys((name, *_other_spellings(name))):
+            try:
+                sampler, schedule = resolve_sampler(spelling, wanted)
+            except NotFoundInList:
+                continue
+            draft.fields["sampler_name"] = sampler.name
+            draft.fields["scheduler"] = schedule.label
+            if wanted is None and scheduler and "Schedule type" in values:
+                draft.notes.append(f"Schedule type: {scheduler[:60]!r} is not known here.")
+            return
+    draft.notes.append(f"Sampler: {name[:60]!r} is not known here.")
+
+
+def _other_spellings(name: str) -> tuple[str, ...]:
+    """Spellings of other programs: comfy's `dpmpp_2m_sde_gpu`, `_ancestral`, sd.cpp's `euler_a`."""
+    bare = name.lower().replace("_gpu", "").replace("_cpu", "")
+    head, _, tail = bare.partition(" ")
+    parts = (f"k_{bare}", f"k_{head} {tail}".strip(), bare)
+    table = {
+        "euler_ancestral": "Euler a",
+        "euler_a": "Euler a",
+        "dpmpp_2s_ancestral": "DPM++ 2S a",
+        "dpm++2s_a": "DPM++ 2S a",
+        "dpm++2m": "DPM++ 2M",
+        "dpmpp_2m_sde_heun": "DPM++ 2M SDE Heun",
+        "dpm_2_ancestral": "DPM2 a",
+        "dpm_fast": "DPM fast",
+        "dpm_adaptive": "DPM adaptive",
+        "uni_pc": "UniPC",
+        "uni_pc_bh2": "UniPC",
+        "unipc": "UniPC",
+        "pndm": "PLMS",
+        "lcm": "LCM",
+        "ddim": "DDIM",
+        "dpmpp_2m_k": "DPM++ 2M Karras",
+        "dpmpp_sde_k": "DPM++ SDE Karras",
+        "dpmpp_2m_sde_k": "DPM++ 2M SDE Karras",
+        "euler_k": "Euler Karras",
+    }
+    found = table.get(bare) or table.get(head)
+    return (*((f"{found} {tail}".strip(), found) if found else ()), *parts)
+
+
+def _read_sizes(values: Mapping[str, str], draft: _Draft) -> None:
+    size = _size(values, "Size", draft)
+    if size:
+        draft.fields["width"], draft.fields["height"] = size
+    resize = _size(values, "Seed resize from", draft)
+    if resize:
+        draft.fields["seed_resize_from_w"], draft.fields["seed_resize_from_h"] = resize
+    first = _size(values, "First pass size", draft)
+    if first and size:
+        draft.fields.update(width=first[0] or size[0], height=first[1] or size[1])
+        draft.fields.update(enable_hr=True, hr_resize_x=size[0], hr_resize_y=size[1])
+
+
+def _size(values: Mapping[str, str], key: str, draft: _Draft) -> tuple[int, int] | None:
+    if key not in values:
+        return None
+    draft.used.add(key)
+    match = _SIZE.fullmatch(values[key].strip())
+    if match is None:
+        draft.notes.append(f"{key}: {values[key][:60]!r} is not a size such as 512x768.")
+        return None
+    return int(match.group(1)), int(match.group(2))
+
+
+def _read_hires(values: Mapping[str, str], draft: _Draft) -> None:
+    for key, (name, reader) in HIRES_FIELDS.items():
+        if not values.get(key, "").startswith("Use same "):
+            _take(values, key, name, reader, draft)
+        draft.used.add(key)
+    resize = _size(values, "Hires resize", draft)
+    if resize:
+        draft.fields["hr_resize_x"], draft.fields["hr_resize_y"] = resize
+    marks = ("Hires upscale", "Hires upscaler", "Hires resize")
+    if "Denoising strength" in values and any(mark in values for mark in marks):
+        draft.fields["enable_hr"] = True
+
+
+def _read_inpaint(values: Mapping[str, str], draft: _Draft) -> None:
+    _take(values, "Mask blur", "mask_blur", _whole, draft)
+    _take(values, "Masked area padding", "inpaint_full_res_padding", _whole, draft)
+    content = values.get("Masked content", "").lower()
+    if content in MASKED_CONTENT:
+        draft.fields["inpainting_fill"] = MASKED_CONTENT.index(content)
+    if "Mask mode" in values:
+        draft.fields["inpainting_mask_invert"] = int(values["Mask mode"] == "Inpaint not masked")
+    if "Inpaint area" in values:
+        draft.fields["inpaint_full_res"] = values["Inpaint area"] == "Only masked"
+    draft.used |= {"Masked content", "Mask mode", "Inpaint area"}
+
+
+@lru_cache(maxsize=1)
+def _option_keys() -> tuple[dict[str, Option], dict[str, Option]]:
+    """Settings by infotext key, and by their own key."""
+    table = build_table()
+    by_text = table.by_infotext()
+    for text, key in OPTION_ALIASES.items():
+        if key in table:
+            by_text[text] = table[key]
+    skipped = ("Model hash", "Tiling", "Face restoration")
+    return {text: row for text, row in by_text.items() if text not in skipped}, dict(table)
+
+
+def _read_options(
+    values: Mapping[str, str], draft: _Draft, options: Mapping[str, Any] | None
+) -> None:
+    by_text, _ = _option_keys()
+    for text, option in by_text.items():
+        if text in values:
+            draft.used.add(text)
+            _override(option.key, values[text], draft, options, text)
+
+
+def _override(
+    key: str, text: str, draft: _Draft, options: Mapping[str, Any] | None, label: str
+) -> None:
+    """Note the setting `key`, unless it is unknown, impossible or already so."""
+    option = _option_keys()[1].get(key)
+    if option is None:
+        return
+    try:
+        value = option.check(text)
+    except OptionError as error:
+        draft.notes.append(f"{label or key}: {error.sentence}")
+        return
+    if options is None or options.get(key, option.default) != value:
+        draft.overrides[key] = value
+
+
+def _read_checkpoint(
+    values: Mapping[str, str], draft: _Draft, options: Mapping[str, Any] | None
+) -> None:
+    wanted = values.get("Model hash") or values.get("Model")
+    if not wanted:
+        return
+    current = str((options or {}).get("sd_model_checkpoint") or "")
+    name = values.get("Model", "")
+    same = f"[{wanted}]" in current or (name and current.split(" [")[0].startswith(name + "."))
+    if not same:
+        draft.overrides["sd_model_checkpoint"] = wanted
+
+
+def _read_versions(
+    parsed: ParsedInfotext, draft: _Draft, options: Mapping[str, Any] | None
+) -> None:
+    """What old versions of A1111 did differently and did not write down."""
+    match = _A1111_VERSION.match(parsed.parameters.get("Version", ""))
+    if match is None or parsed.dialect not in ("a1111", "civitai"):
+        return
+    version = tuple(int(part or 0) for part in match.groups())
+    if version < (1, 6, 0, 0) and "[" in parsed.prompt + parsed.negative:
+        _override("use_old_scheduling", "true", draft, options, "")
+    if version < (1, 6, 0, 0) and parsed.parameters.get("Sampler") in ("DDIM", "PLMS"):
+        _override("pad_cond_uncond_v0", "true", draft, options, "")
+    if version < (1, 7, 0, 225):
+        _override("use_downcasted_alpha_bar", "true", draft, options, "")
+    if version < (1, 8, 0, 0) and "Refiner" in parsed.parameters:
+        _override("refiner_switch_by_sample_steps", "true", draft, options, "")
