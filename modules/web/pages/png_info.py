@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gradio as gr
+from modules.web.pages.parts.element import element
 
 
 def build() -> None:
     """Place the tab's content, drawn by ``<easel-image-info>``."""
-    gr.HTML('<easel-image-info id="pnginfo"></easel-image-info>')
+    element("easel-image-info", id="pnginfo")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gradio as gr
+from modules.web.pages.parts.element import element
 
 
 def build() -> None:
     """Place the tab's content, drawn by ``<easel-queue>``."""
-    gr.HTML('<easel-queue id="queue_panel"></easel-queue>')
+    element("easel-queue", id="queue_panel")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gradio as gr
+from modules.web.pages.parts.element import element
 
 
 def build() -> None:
     """Place the tab's content."""
-    gr.HTML('<easel-settings id="settings"></easel-settings>')
+    element("easel-settings", id="settings")

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from modules.web.pages.parts.element import element
 from modules.web.pages.parts.tools import tool_button
 from modules.web.pages.text import text
 
@@ -29,7 +30,7 @@ def build(tab: str, values: dict[str, Any]) -> DimensionsPart:
             width = _side(tab, "width", values["width"])
             swap = tool_button("swap", f"{tab}_res_switch_btn", "swap")
             height = _side(tab, "height", values["height"])
-        gr.HTML(f'<easel-shapes tab="{tab}"></easel-shapes>')
+        element("easel-shapes", tab=tab)
         with gr.Row():
             n_iter = _count(tab, "batch_count", 100)
             batch_size = _count(tab, "batch_size", 8)

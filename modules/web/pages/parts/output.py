@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from modules.web.pages.parts.element import element
 from modules.web.pages.text import text
 
 
@@ -46,5 +47,5 @@ def build(tab: str) -> OutputPart:
             scale=1,
             min_width=90,
         )
-    gr.HTML(f'<easel-output id="{tab}_results" tab="{tab}"></easel-output>')
+    element("easel-output", id=f"{tab}_results", tab=tab)
     return OutputPart(generate, interrupt, skip)

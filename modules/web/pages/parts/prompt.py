@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from modules.web.pages.parts.element import element
 from modules.web.pages.parts.tools import tool_button
 from modules.web.pages.text import text
 
@@ -33,7 +34,7 @@ def build(tab: str, styles: list[str]) -> PromptPart:
             elem_classes=["easel-prompt"],
             interactive=True,
         )
-        gr.HTML(_status(tab, "prompt", f"{tab}_token_counter"))
+        _status(tab, "prompt", f"{tab}_token_counter")
         negative = gr.Textbox(
             label=text("negative_prompt"),
             placeholder=text("negative_placeholder"),
@@ -43,7 +44,7 @@ def build(tab: str, styles: list[str]) -> PromptPart:
             elem_classes=["easel-prompt"],
             interactive=True,
         )
-        gr.HTML(_status(tab, "neg_prompt", f"{tab}_negative_token_counter"))
+        _status(tab, "neg_prompt", f"{tab}_negative_token_counter")
         with gr.Row(elem_id=f"{tab}_tools", elem_classes=["easel-tools"]):
             chosen = gr.Dropdown(
                 choices=styles,
@@ -59,9 +60,9 @@ def build(tab: str, styles: list[str]) -> PromptPart:
             tool_button("edit_styles", f"{tab}_styles_edit_button", "edit")
             tool_button("read_parameters", f"{tab}_paste", "paste")
             clear = tool_button("clear_prompt", f"{tab}_clear_prompt", "trash")
-        gr.HTML(f'<easel-examples tab="{tab}"></easel-examples>')
+        element("easel-examples", tab=tab)
     return PromptPart(prompt, negative, chosen, apply_styles, clear)
 
 
-def _status(tab: str, box: str, counter: str) -> str:
-    return f'<easel-prompt-status tab="{tab}" box="{box}" counter="{counter}"></easel-prompt-status>'
+def _status(tab: str, box: str, counter: str) -> None:
+    element("easel-prompt-status", tab=tab, box=box, counter=counter)

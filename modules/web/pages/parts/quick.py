@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from modules.web.pages import state
+from modules.web.pages.parts.element import element
 from modules.web.pages.parts.tools import tool_button
 from modules.web.pages.text import text
 
@@ -23,7 +24,7 @@ def build(context: Any) -> QuickPart:
     """Place the bar above the tabs."""
     checkpoint = state.chosen_checkpoint(context)
     with gr.Row(elem_id="quicksettings"):
-        gr.HTML("<easel-brand></easel-brand>", elem_id="easel_brand")
+        element("easel-brand", "easel_brand")
         chosen = gr.Dropdown(
             choices=state.checkpoint_titles(context),
             value=checkpoint.title if checkpoint else None,
@@ -56,7 +57,7 @@ def build(context: Any) -> QuickPart:
             min_width=84,
             interactive=True,
         )
-        gr.HTML("<easel-status></easel-status>", elem_id="easel_status")
+        element("easel-status", "easel_status")
     return QuickPart(
         {
             "sd_model_checkpoint": chosen,
