@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -133,6 +133,7 @@ class SamplingPlan:
             used = effective_scheduler(sampler, scheduler)
             sigmas = _scheduled_sigmas(sampler, used, steps, model, params, infotext)
         _note_sampler_settings(sampler, params, infotext)
+        sigmas = sigmas.unique_consecutive()  # more steps than the model has timesteps
         return cls(
             sampler, used, steps, sigmas, model, params, infotext, init_sigma=float(sigmas[0])
         )
@@ -208,6 +209,14 @@ class SamplingPlan:
         first = max(len(self.sigmas) - 2 - t_enc, 0)
         tail = self.sigmas[first:]
         return replace(self, sigmas=tail, init_sigma=float(tail[0]), partial=True)
+
+    def with_sigmas(self, sigmas: Tensor | Sequence[float]) -> SamplingPlan:
+        """The same sampler over other noise levels, descending; the last may be 0.
+
+        DPM fast and DPM adaptive take only the first, and end at the model's lowest.
+        """
+        levels = torch.as_tensor(sigmas, dtype=torch.float32).cpu()
+        return replace(self, sigmas=levels, init_sigma=float(levels[0]))
 
     def run(
         self,
