@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 from PIL import Image
 
 EXIF_IFD = 0x8769
 USER_COMMENT = 0x9286
 MAKE, MODEL, DESCRIPTION, SOFTWARE = 0x010F, 0x0110, 0x010E, 0x0131
+
+# Strangers' files make Pillow warn about every damaged tag and large size; we have our own limits.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _UNICODE = b"UNICODE\0"
 _MARKS = (_UNICODE, b"ASCII\0\0\0", b"JIS\0\0\0\0\0", b"\0" * 8)

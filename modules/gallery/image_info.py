@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,9 +87,7 @@ def _bytes_of(source: Path | str | bytes, max_bytes: int = MAX_FILE_SIZE) -> byt
 
 def _open(data: bytes) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Image.open(io.BytesIO(data), formats=FORMATS)
+        return Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise ImageReadError("The picture has more pixels than can be opened.") from error
     except Exception as error:  # see open_image

@@ -76,9 +76,10 @@ def compose(
 
     Keys of the fixed part come first whatever their place in `parameters`.
     """
+    prompt, negative = _storable(prompt), _storable(negative)
     plain = _body(prompt, negative, parameters)
     read = parse(plain)
-    if (read.prompt, read.negative) == (_one_form(prompt), _one_form(negative)):
+    if not read.parameters or (read.prompt, read.negative) == (prompt, negative):
         return plain
     lines = prompt.count("\n") + 1 if prompt else 0
     return _body(prompt, negative, {**parameters, PROMPT_LINES: lines})
@@ -154,8 +155,7 @@ def _body(prompt: str, negative: str, parameters: Mapping[str, Any]) -> str:
     if negative:
         parts.append(f"{NEGATIVE} {negative}")
     parts.append(", ".join(_entries(parameters)))
-    text = "\n".join(parts).replace("\x00", "").strip()
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return "\n".join(parts).strip()
 
 
 def _entries(parameters: Mapping[str, Any]) -> list[str]:
@@ -182,9 +182,10 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _one_form(prompt: str) -> str:
-    """A prompt as reading gives it: without blank ends."""
-    return prompt.strip().replace("\r\n", "\n")
+def _storable(prompt: str) -> str:
+    """A prompt as reading gives it back: no blank ends, no NUL, no lone surrogates."""
+    text = prompt.replace("\x00", "").replace("\r\n", "\n")
+    return text.encode("utf-8", "replace").decode("utf-8").strip()
 
 
 def _split_prompts(lines: list[str], prompt_lines: str | None) -> tuple[str, str]:

@@ -36,6 +36,12 @@ READ_ELSEWHERE = frozenset(
 )
 
 
+ABSENT_MEANS_DEFAULT = (
+    *("Clip skip", "RNG", "Emphasis", "Schedule max sigma", "Schedule min sigma", "Schedule rho"),
+    *("VAE Encoder", "VAE Decoder", "Refiner switch by sampling steps"),
+)
+
+
 @dataclass(frozen=True)
 class ToRequest:
     """`fields` are those of `GenerationRequest`; `override_settings` are settings by key.
@@ -68,7 +74,8 @@ def to_request(
 ) -> ToRequest:
     """What the text asks for, in the request's terms; never raises.
 
-    With `options` (the current settings) only the settings that differ are overridden.
+    With `options` (the current settings) only the settings that differ are overridden, and those
+    the text leaves out because they have A1111's default are set back to it.
     `with_checkpoint` False leaves the checkpoint alone (the setting "Disregard checkpoint").
     """
     values = parsed.parameters
@@ -82,6 +89,8 @@ def to_request(
     _read_hires(values, draft)
     _read_inpaint(values, draft)
     _read_options(values, draft, options)
+    if options is not None:
+        _read_absent(parsed, draft, options)
     _read_versions(parsed, draft, options)
     if with_checkpoint:
         _read_checkpoint(values, draft, options)
@@ -322,6 +331,19 @@ def _read_options(
         if text in values:
             draft.used.add(text)
             _override(option.key, values[text], draft, options, text)
+
+
+def _read_absent(parsed: ParsedInfotext, draft: _Draft, options: Mapping[str, Any]) -> None:
+    """Settings that are not written when they have A1111's default: absent means that default."""
+    if not parsed.parameters:
+        return
+    by_text, _ = _option_keys()
+    brackets = any(sign in parsed.prompt + parsed.negative for sign in "([")
+    for text in ABSENT_MEANS_DEFAULT:
+        option = by_text.get(text)
+        if option is None or text in parsed.parameters or (text == "Emphasis" and not brackets):
+            continue
+        _override(option.key, _DEFAULTS.get(text, "Original"), draft, options, text)
 
 
 def _override(

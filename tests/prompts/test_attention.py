@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -99,7 +100,7 @@ def test_any_text_parses_into_finite_weights(text: str) -> None:
     segments = parse_attention(text)
     assert segments
     assert all(math.isfinite(segment.weight) for segment in segments)
-    neighbours = zip(segments, segments[1:], strict=False)
+    neighbours = itertools.pairwise(segments)
     assert all(a.weight != b.weight or a.is_break or b.is_break for a, b in neighbours)
 
 

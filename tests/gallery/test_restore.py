@@ -1,0 +1,213 @@
+"""From text back to a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modules.gallery import a1111_parameters, compose, image_infotext, parse, to_request
+from modules.requests.generation import GenerationRequest
+
+A1111 = """a cat, [dog:bird:0.5]
+Negative prompt: blurry
+Steps: 30, Sampler: DPM++ 2M Karras, CFG scale: 6.5, Seed: 42, Size: 512x768, \
+Model hash: 0123456789, Model: some, Variation seed: 7, Variation seed strength: 0.2, \
+Seed resize from: 256x384, Denoising strength: 0.6, Clip skip: 2, ENSD: 31337, RNG: CPU, \
+Hires upscale: 1.5, Hires steps: 10, Hires upscaler: Latent, Beta schedule alpha: 0.5, \
+Sigma churn: 3, Odd key: value, Version: v1.10.1"""
+
+
+def test_an_a1111_text_becomes_a_request() -> None:
+    found = to_request(parse(A1111))
+    assert found.fields == {
+        "prompt": "a cat, [dog:bird:0.5]",
+        "negative_prompt": "blurry",
+        "steps": 30,
+        "sampler_name": "DPM++ 2M",
+        "scheduler": "Automatic",
+        "cfg_scale": 6.5,
+        "seed": 42,
+        "width": 512,
+        "height": 768,
+        "subseed": 7,
+        "subseed_strength": 0.2,
+        "seed_resize_from_w": 256,
+        "seed_resize_from_h": 384,
+        "denoising_strength": 0.6,
+        "enable_hr": True,
+        "hr_scale": 1.5,
+        "hr_second_pass_steps": 10,
+        "hr_upscaler": "Latent",
+    }
+    assert found.override_settings == {
+        "sd_model_checkpoint": "0123456789",
+        "CLIP_stop_at_last_layers": 2,
+        "eta_noise_seed_delta": 31337,
+        "randn_source": "CPU",
+        "beta_dist_alpha": 0.5,
+        "s_churn": 3,
+    }
+    assert found.unknown == {"Odd key": "value"}
+    assert GenerationRequest.model_validate(found.fields).steps == 30
+
+
+@pytest.mark.parametrize("spelling", ["Beta schedule alpha", "Beta scheduler alpha"])
+def test_both_spellings_of_the_beta_schedule_are_read(spelling: str) -> None:
+    text = f"a\nSteps: 1, Sampler: Euler, Seed: 1, {spelling}: 0.4"
+    assert to_request(parse(text)).override_settings == {"beta_dist_alpha": 0.4}
+
+
+def test_only_settings_that_differ_are_overridden(options: dict[str, Any]) -> None:
+    options |= {"CLIP_stop_at_last_layers": 2, "randn_source": "CPU", "s_churn": 3.0}
+    found = to_request(parse(A1111), options, with_checkpoint=False).override_settings
+    assert found == {"eta_noise_seed_delta": 31337, "beta_dist_alpha": 0.5}
+
+
+def test_what_a_text_leaves_out_is_set_back_to_its_default(options: dict[str, Any]) -> None:
+    options |= {"CLIP_stop_at_last_layers": 2, "randn_source": "NV", "emphasis": "Ignore"}
+    text = "(a)\nSteps: 1, Sampler: Euler, Seed: 1, Version: v1.10.1"
+    assert to_request(parse(text), options).override_settings == {
+        "CLIP_stop_at_last_layers": 1,
+        "randn_source": "GPU",
+        "emphasis": "Original",
+    }
+
+
+def test_the_loaded_checkpoint_is_not_overridden(options: dict[str, Any]) -> None:
+    options["sd_model_checkpoint"] = "some.safetensors [0123456789]"
+    assert "sd_model_checkpoint" not in to_request(parse(A1111), options).override_settings
+
+
+def test_old_versions_bring_their_old_behaviour() -> None:
+    old = A1111.replace("v1.10.1", "v1.5.2")
+    assert to_request(parse(old)).override_settings["use_old_scheduling"] is True
+    assert "use_old_scheduling" not in to_request(parse(A1111)).override_settings
+
+
+@pytest.mark.parametrize(
+    ("sampler", "schedule", "expected"),
+    [
+        ("Euler a", "", ("Euler a", "Automatic")),
+        ("DPM++ 2M", "Karras", ("DPM++ 2M", "Automatic")),
+        ("DPM++ 2M", "Exponential", ("DPM++ 2M", "Exponential")),
+        ("Euler Karras", "", ("Euler", "Karras")),
+        ("euler_ancestral", "karras", ("Euler a", "Karras")),
+        ("dpmpp_2m_sde_gpu", "simple", ("DPM++ 2M SDE", "Simple")),
+        ("k_lms", "", ("LMS", "Automatic")),
+        ("euler_a", "", ("Euler a", "Automatic")),
+        ("DDIM", "", ("DDIM", "Automatic")),
+    ],
+)
+def test_sampler_names_of_all_programs_are_understood(
+    sampler: str, schedule: str, expected: tuple[str, str]
+) -> None:
+    line = f"Steps: 1, Sampler: {sampler}, Seed: 1" + (
+        f", Schedule type: {schedule}" * bool(schedule)
+    )
+    fields = to_request(parse("a\n" + line)).fields
+    assert (fields["sampler_name"], fields["scheduler"]) == expected
+
+
+def test_an_unknown_sampler_is_left_out_with_a_note() -> None:
+    found = to_request(parse("a\nSteps: 1, Sampler: Magic 9, Seed: 1"))
+    assert "sampler_name" not in found.fields
+    assert "Magic 9" in found.notes[0]
+
+
+def test_values_that_are_no_numbers_are_left_out_with_a_note() -> None:
+    found = to_request(
+        parse("a\nSteps: many, Seed: nan, CFG scale: inf, Size: big, Sampler: Euler")
+    )
+    assert set(found.fields) == {"prompt", "negative_prompt", "sampler_name", "scheduler"}
+    assert len(found.notes) == 4
+
+
+def test_the_old_hires_form_is_turned_round() -> None:
+    text = "a\nSteps: 1, Seed: 1, Size: 1024x768, First pass size: 512x384, Denoising strength: 0.7"
+    fields = to_request(parse(text)).fields
+    assert (fields["width"], fields["height"]) == (512, 384)
+    assert (fields["hr_resize_x"], fields["hr_resize_y"]) == (1024, 768)
+    assert fields["enable_hr"] is True
+
+
+def test_large_seeds_keep_every_digit() -> None:
+    found = to_request(parse("a\nSteps: 1, Seed: 9007199254740993, Sampler: Euler"))
+    assert found.fields["seed"] == 9007199254740993
+
+
+def test_templates_come_back_beside_the_resolved_prompt() -> None:
+    text = compose(
+        "a cat", "", {"Steps": 1, "Seed": 1, "Sampler": "Euler", "Template": "a {cat|dog}"}
+    )
+    found = to_request(parse(text))
+    assert (found.fields["prompt"], found.template) == ("a cat", "a {cat|dog}")
+    assert found.unknown == {}
+
+
+def test_our_own_images_restore_to_the_same_request(
+    facts: dict[str, Any], request_fields: dict[str, Any], options: dict[str, Any]
+) -> None:
+    request_fields |= {"subseed_strength": 0.25, "tiling": True}
+    request_fields |= {"seed_resize_from_w": 512, "seed_resize_from_h": 768}
+    facts["extra"] = {"Eta": 0.5, "UniPC order": 2, "Beta schedule beta": 0.3}
+    settings = {**options, "CLIP_stop_at_last_layers": 2, "eta_noise_seed_delta": 5}
+    facts |= {"clip_skip": 2, "sampler_name": "Euler a", "schedule_label": "Beta"}
+    found = to_request(parse(image_infotext(facts, request_fields, settings)), settings)
+    expected = {
+        **{"prompt": facts["prompt"], "negative_prompt": "blurry", "steps": 20, "seed": 1234},
+        **{"sampler_name": "Euler a", "scheduler": "Beta", "cfg_scale": 7.0, "width": 64},
+        **{"height": 48, "subseed": 99, "subseed_strength": 0.25, "tiling": True},
+        **{"seed_resize_from_w": 512, "seed_resize_from_h": 768},
+    }
+    assert found.fields == expected
+    assert found.override_settings == {
+        "eta_ancestral": 0.5,
+        "uni_pc_order": 2,
+        "beta_dist_beta": 0.3,
+        "sd_model_checkpoint": "0123456789",
+    }
+
+
+def test_the_api_table_is_all_strings_with_sizes_split_and_defaults() -> None:
+    table = a1111_parameters(parse(A1111))
+    assert (table["Size-1"], table["Size-2"]) == ("512", "768")
+    assert "Size" not in table
+    assert (table["Prompt"], table["Negative prompt"]) == ("a cat, [dog:bird:0.5]", "blurry")
+    assert table["Hires sampler"] == "Use same sampler"
+    assert (table["Clip skip"], table["RNG"], table["Emphasis"]) == ("2", "CPU", "Original")
+    assert all(isinstance(value, str) for value in table.values())
+
+
+def test_the_api_table_of_nothing_has_no_defaults() -> None:
+    assert a1111_parameters(parse("")) == {"Prompt": "", "Negative prompt": ""}
+
+
+@given(
+    st.text(max_size=80),
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "Steps",
+                "Seed",
+                "Size",
+                "Sampler",
+                "Tiling",
+                "Clip skip",
+                "Mask mode",
+                "Version",
+                "Model",
+                "Hires resize",
+            ]
+        ),
+        st.text(max_size=12),
+    ),
+)
+def test_restoring_never_raises(prompt: str, parameters: dict[str, str]) -> None:
+    line = "Steps: 1, Sampler: Euler, CFG scale: 1"
+    parsed = parse(compose(prompt, "", parameters) + ", " + line)
+    found = to_request(parsed, {})
+    assert isinstance(found.fields, dict)
+    assert a1111_parameters(parsed)
