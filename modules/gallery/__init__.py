@@ -10,14 +10,13 @@ from modules.gallery.infotext import ParsedInfotext, compose, parse
 from modules.gallery.parameters import image_infotext, image_parameters
 from modules.gallery.patterns import NameContext, apply_pattern, context_of
 from modules.gallery.restore import ToRequest, a1111_parameters, to_request
-from modules.gallery.results import save_grid, save_image
 from modules.gallery.saving import (
     SavedImage,
     output_folder,
-    write_grid,
-    write_image,
+    save_grid,
+    save_image,
+    save_sheet,
     write_params_file,
-    write_sheet,
 )
 from modules.gallery.thumbnails import thumbnail
 
@@ -49,10 +48,8 @@ __all__ = [
     "read_image_info",
     "save_grid",
     "save_image",
+    "save_sheet",
     "thumbnail",
     "to_request",
-    "write_grid",
-    "write_image",
     "write_params_file",
-    "write_sheet",
 ]

@@ -49,7 +49,7 @@ class SavedImage:
     note: str = ""
 
 
-def write_image(
+def save_image(
     image: Image.Image,
     infotext: str,
     context: NameContext,
@@ -87,7 +87,7 @@ def write_image(
     return _with_side_files(image, path, infotext, encoded, options)
 
 
-def write_grid(
+def save_grid(
     images: Sequence[Image.Image],
     infotext: str,
     context: NameContext,
@@ -101,13 +101,13 @@ def write_grid(
 
     Raises:
         GalleryError: the grid is too large (see `make_grid`).
-        ImageSaveError: as `write_image`.
+        ImageSaveError: as `save_image`.
     """
     sheet = make_grid(images, context.batch_size, options)
-    return sheet, write_sheet(sheet, infotext, context, options, paths, kind=kind, folder=folder)
+    return sheet, save_sheet(sheet, infotext, context, options, paths, kind=kind, folder=folder)
 
 
-def write_sheet(
+def save_sheet(
     sheet: Image.Image,
     infotext: str,
     context: NameContext,
@@ -120,7 +120,7 @@ def write_sheet(
     """Write a finished grid as `grid-NNNN`, with seed and prompt when `grid_extended_filename`.
 
     Raises:
-        ImageSaveError: as `write_image`.
+        ImageSaveError: as `save_image`.
     """
     context = replace(context, is_grid=True)
     encoded = _encode(sheet, str(options.get("grid_format") or "png"), infotext, options, None)

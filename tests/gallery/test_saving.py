@@ -18,6 +18,9 @@ from modules.gallery import (
     DiskFullError,
     GalleryError,
     ImageSaveError,
+    SavedImage,
+    context_of,
+    image_infotext,
     make_grid,
     read_image_info,
     save_grid,
@@ -36,6 +39,13 @@ def picture(color: str = "red", size: tuple[int, int] = (64, 48)) -> Image.Image
     return Image.new("RGB", size, color)
 
 
+def save(
+    image: Image.Image, facts: Fields, request: Fields, options: Fields, paths: Paths
+) -> SavedImage:
+    text = image_infotext(facts, request, options)
+    return save_image(image, text, context_of(facts, request, options), options, paths)
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -43,7 +53,7 @@ def names(folder: Path) -> list[str]:
 def test_a_picture_lands_where_a1111_puts_it(
     facts: Fields, request_fields: Fields, options: Fields, paths: Paths
 ) -> None:
-    saved = save_image(picture(), facts, request_fields, options, paths)
+    saved = save(picture(), facts, request_fields, options, paths)
     today = datetime.now().strftime("%Y-%m-%d")
     folder = paths.data / "outputs" / "txt2img-images" / today
     assert saved.path == folder / "00000-1234.png"
@@ -56,11 +66,11 @@ def test_numbers_count_on_per_folder(
     facts: Fields, request_fields: Fields, options: Fields, paths: Paths
 ) -> None:
     for _ in range(3):
-        saved = save_image(picture(), facts, request_fields, options, paths)
+        saved = save(picture(), facts, request_fields, options, paths)
     assert saved.path.name == "00002-1234.png"
     (saved.path.parent / "00041-x.jpg").write_bytes(b"")
     (saved.path.parent / "99-no number.txt").write_bytes(b"")
-    saved = save_image(picture(), facts, request_fields, options, paths)
+    saved = save(picture(), facts, request_fields, options, paths)
     assert saved.path.name == "00100-1234.png"
 
 
@@ -70,7 +80,7 @@ def test_settings_choose_folder_name_and_format(
     options |= {"outdir_samples": str(tmp_path / "my own"), "samples_format": "webp"}
     options |= {"directories_filename_pattern": "[model_name]/../[sampler]//x:y"}
     options |= {"samples_filename_pattern": "[seed]-[prompt_words]-[cfg]"}
-    saved = save_image(picture(), facts, request_fields, options, paths)
+    saved = save(picture(), facts, request_fields, options, paths)
     folder = tmp_path / "my own" / "easel-starter" / "DPM++ 2M" / "x_y"
     assert saved.path == folder / "00000-1234-a cat sharp 1 2-7.webp"
 
@@ -79,7 +89,7 @@ def test_without_subfolders_the_name_tells_the_prompt(
     facts: Fields, request_fields: Fields, options: Fields, paths: Paths
 ) -> None:
     options |= {"save_to_dirs": False}
-    saved = save_image(picture(), facts, request_fields, options, paths)
+    saved = save(picture(), facts, request_fields, options, paths)
     assert saved.path.parent.name == "txt2img-images"
     assert saved.path.name == "00000-1234-a cat, (sharp_1.2).png"
 
@@ -88,13 +98,13 @@ def test_without_numbers_the_same_name_is_replaced_or_evaded(
     facts: Fields, request_fields: Fields, options: Fields, paths: Paths
 ) -> None:
     options |= {"save_images_add_number": False}
-    first = save_image(picture("red"), facts, request_fields, options, paths)
-    second = save_image(picture("blue"), facts, request_fields, options, paths)
+    first = save(picture("red"), facts, request_fields, options, paths)
+    second = save(picture("blue"), facts, request_fields, options, paths)
     assert first.path == second.path
     assert Image.open(second.path).getpixel((0, 0)) == (0, 0, 255)
     options |= {"save_images_replace_action": "Add number suffix"}
-    third = save_image(picture(), facts, request_fields, options, paths)
-    fourth = save_image(picture(), facts, request_fields, options, paths)
+    third = save(picture(), facts, request_fields, options, paths)
+    fourth = save(picture(), facts, request_fields, options, paths)
     assert [third.path.name, fourth.path.name] == ["1234-1.png", "1234-2.png"]
 
 
@@ -103,7 +113,7 @@ def test_long_prompts_of_any_script_fit_into_a_name(
 ) -> None:
     options |= {"samples_filename_pattern": "[prompt_spaces]-[prompt_spaces]-[prompt]"}
     for prompt in ("猫" * 500, "🙂" * 500, "../../x", "con", "a\nb"):
-        saved = save_image(picture(), {**facts, "prompt": prompt}, request_fields, options, paths)
+        saved = save(picture(), {**facts, "prompt": prompt}, request_fields, options, paths)
         assert saved.path.is_file()
         assert len(saved.path.name.encode()) < 255
 
@@ -112,7 +122,7 @@ def test_a_text_file_can_stand_beside_the_picture(
     facts: Fields, request_fields: Fields, options: Fields, paths: Paths
 ) -> None:
     options |= {"save_txt": True}
-    saved = save_image(picture(), facts, request_fields, options, paths)
+    saved = save(picture(), facts, request_fields, options, paths)
     assert saved.path.with_suffix(".txt").read_text("utf-8") == saved.infotext + "\n"
     assert saved.copies == (saved.path.with_suffix(".txt"),)
 
@@ -121,12 +131,12 @@ def test_large_pictures_get_a_small_jpeg_copy(
     facts: Fields, request_fields: Fields, options: Fields, paths: Paths
 ) -> None:
     options |= {"target_side_length": 100}
-    saved = save_image(picture(size=(200, 50)), facts, request_fields, options, paths)
+    saved = save(picture(size=(200, 50)), facts, request_fields, options, paths)
     with Image.open(saved.path.with_suffix(".jpg")) as copy:
         assert copy.size == (100, 25)
     assert read_image_info(saved.path.with_suffix(".jpg")).text == saved.infotext
     options |= {"export_for_4chan": False}
-    again = save_image(picture(size=(200, 50)), facts, request_fields, options, paths)
+    again = save(picture(size=(200, 50)), facts, request_fields, options, paths)
     assert again.copies == ()
 
 
@@ -135,17 +145,8 @@ def test_heavy_pictures_get_a_jpeg_copy_too(
 ) -> None:
     options |= {"img_downscale_threshold": 0.01}
     noise = Image.effect_noise((128, 128), 80).convert("RGB")
-    saved = save_image(noise, facts, request_fields, options, paths)
+    saved = save(noise, facts, request_fields, options, paths)
     assert [path.suffix for path in saved.copies] == [".jpg"]
-
-
-def test_templates_reach_the_file(
-    facts: Fields, request_fields: Fields, options: Fields, paths: Paths
-) -> None:
-    saved = save_image(
-        picture(), facts, request_fields, options, paths, templates=["a {cat|dog}", "blurry"]
-    )
-    assert read_image_info(saved.path).parsed.parameters["Template"] == "a {cat|dog}"
 
 
 def test_threads_never_share_a_number(
@@ -156,7 +157,7 @@ def test_threads_never_share_a_number(
     def work(seed: int) -> None:
         for _ in range(5):
             fields = {**facts, "seed": seed}
-            saved.append(save_image(picture(), fields, request_fields, options, paths).path)
+            saved.append(save(picture(), fields, request_fields, options, paths).path)
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
     for thread in threads:
@@ -170,12 +171,12 @@ WORKER = """
 import sys
 from pathlib import Path
 from PIL import Image
-from modules.gallery import NameContext, write_image
+from modules.gallery import NameContext, save_image
 from modules.settings.flags import parse_flags
 from modules.settings.paths import Paths
 paths = Paths.from_flags(parse_flags(["--data-dir", sys.argv[1]]))
 for _ in range(15):
-    write_image(Image.new("RGB", (8, 8)), "", NameContext(seed=int(sys.argv[2])), {}, paths)
+    save_image(Image.new("RGB", (8, 8)), "", NameContext(seed=int(sys.argv[2])), {}, paths)
 """
 
 
@@ -196,7 +197,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_behind(
     paths: Paths,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder = save_image(picture(), facts, request_fields, options, paths).path.parent
+    folder = save(picture(), facts, request_fields, options, paths).path.parent
     image = picture()
 
     def full(_descriptor: int) -> None:
@@ -204,7 +205,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_behind(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DiskFullError, match="No space is left"):
-        save_image(image, facts, request_fields, options, paths)
+        save(image, facts, request_fields, options, paths)
     monkeypatch.undo()
     assert names(folder) == ["00000-1234.png"]
     assert image.getpixel((0, 0)) == (255, 0, 0)
@@ -216,28 +217,29 @@ def test_a_folder_that_cannot_be_made_is_named(
     (tmp_path / "file").write_text("")
     options |= {"outdir_samples": str(tmp_path / "file" / "below")}
     with pytest.raises(ImageSaveError, match="file"):
-        save_image(picture(), facts, request_fields, options, paths)
+        save(picture(), facts, request_fields, options, paths)
 
 
 def test_an_unknown_format_is_a_named_error(
     facts: Fields, request_fields: Fields, options: Fields, paths: Paths
 ) -> None:
     with pytest.raises(ImageSaveError, match="bmp"):
-        save_image(picture(), facts, request_fields, {**options, "samples_format": "bmp"}, paths)
+        save(picture(), facts, request_fields, {**options, "samples_format": "bmp"}, paths)
 
 
 def test_grids_are_numbered_on_their_own(
     facts: Fields, request_fields: Fields, options: Fields, paths: Paths
 ) -> None:
     images = [picture("red"), picture("green"), picture("blue")]
-    sheet, saved = save_grid(images, facts, request_fields, options, paths)
+    context = context_of(facts, request_fields, options)
+    sheet, saved = save_grid(images, "text", context, options, paths)
     assert saved.path.name == "grid-0000.png"
     assert saved.path.parents[1].name == "txt2img-grids"
     assert sheet.size == (128, 96)
     assert sheet.getpixel((64, 0)) == (0, 128, 0)
     assert sheet.getpixel((127, 95)) == (255, 255, 255)
     options |= {"grid_extended_filename": True}
-    _, again = save_grid(images, facts, request_fields, options, paths)
+    _, again = save_grid(images, "text", context, options, paths)
     assert again.path.name == "grid-0001-1234.png"
 
 
