@@ -130,7 +130,12 @@ def _install_runtime(environment: Environment, reinstall_torch: bool) -> None:
     build = _install_torch(environment, attempts, reinstall_torch)
     # basicsr exists as source only; its build must see the setuptools just installed, because an
     # isolated one would download torch a second time.
-    _install(environment, "Installing the packages", rest, ["--no-deps", "--no-build-isolation"])
+    _install(
+        environment,
+        "Installing the packages",
+        rest,
+        ["--no-deps", "--no-build-isolation", "--use-pep517"],
+    )
     _write_stamp(environment, RUNTIME_STAMP, environment.runtime_stamp())
     (environment.folder / "easel-torch-build").write_text(build + "\n", encoding="utf-8")
 
