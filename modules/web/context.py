@@ -6,6 +6,7 @@ import secrets
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from modules.catalog import Catalog
 from modules.jobs.service import JobService
@@ -34,14 +35,14 @@ class AppContext:
     @cached_property
     def tokenizer(self) -> PromptTokenizer | None:
         """CLIP's tokenizer for the token counter; None when its files are not there."""
-        for folder in (self.paths.configs / "clip-vit-large-patch14", *self._tokenizer_folders()):
+        for folder in self._tokenizer_folders():
             try:
                 return PromptTokenizer.from_folder(folder)
             except (FileNotFoundError, ValueError, OSError):
                 continue
         return None
 
-    def _tokenizer_folders(self) -> list:
-        found = sorted(self.paths.configs.rglob("tokenizer.json"))
+    def _tokenizer_folders(self) -> list[Path]:
+        found = [self.paths.configs / "tokenizers" / "clip" / "vocab.json"]
         found += sorted(self.paths.configs.rglob("merges.txt"))
         return [path.parent for path in found]

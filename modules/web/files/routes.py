@@ -24,9 +24,7 @@ def file_router(context: AppContext) -> APIRouter:
     thumbnails = Thumbnails(context.paths.cache / "thumbnails")
 
     def find(image_id: str) -> ImageRecord:
-        record = (
-            context.jobs.store.image(image_id) if IMAGE_ID.fullmatch(image_id) else None
-        )
+        record = context.jobs.store.image(image_id) if IMAGE_ID.fullmatch(image_id) else None
         if record is None:
             raise HTTPException(404, "There is no such image.")
         return record
@@ -56,9 +54,7 @@ def file_router(context: AppContext) -> APIRouter:
         return Response(data, media_type=mime, headers=headers)
 
     @router.get("/image/{image_id}/thumb")
-    async def thumb(
-        image_id: str, size: int = Query(320, ge=SIZES[0], le=SIZES[1])
-    ) -> Response:
+    async def thumb(image_id: str, size: int = Query(320, ge=SIZES[0], le=SIZES[1])) -> Response:
         """A small WebP of a picture, at most ``size`` pixels on its longer side."""
         return await small(find(image_id), size)
 

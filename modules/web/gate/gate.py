@@ -106,13 +106,18 @@ class Gate:
         size = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
         if size > MAX_HEADER_BYTES:
             raise Refused(431, f"The headers are larger than {MAX_HEADER_BYTES} bytes.")
-        if len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"") > MAX_URL_BYTES:
+        if (
+            len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
+            > MAX_URL_BYTES
+        ):
             raise Refused(414, f"The address is longer than {MAX_URL_BYTES} bytes.")
 
     def _check_host(self, headers: dict[str, str]) -> None:
         host = headers.get("host")
         if host is None or not self.config.hosts.allows(host):
-            raise Refused(403, f"This server does not answer to the host name {(host or '')[:100]!r}.")
+            raise Refused(
+                403, f"This server does not answer to the host name {(host or '')[:100]!r}."
+            )
 
     async def _log_in(self, scope: Scope, headers: dict[str, str], outgoing: _Outgoing) -> bool:
         """Check the login; True when the request was answered here (the one-time link)."""
@@ -170,7 +175,9 @@ class _Outgoing:
         headers.extend(self.extra)
         return headers
 
-    async def refuse(self, status: int, detail: str, extra: tuple[tuple[bytes, bytes], ...]) -> None:
+    async def refuse(
+        self, status: int, detail: str, extra: tuple[tuple[bytes, bytes], ...]
+    ) -> None:
         if self._started:
             return
         body = {"error": "HTTPException", "detail": detail, "body": "", "errors": detail}

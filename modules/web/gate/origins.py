@@ -23,7 +23,9 @@ class OriginRule:
         Raises:
             ValueError: the regular expression does not compile.
         """
-        origins = frozenset(o.strip().rstrip("/").lower() for o in (listed or "").split(",") if o.strip())
+        origins = frozenset(
+            o.strip().rstrip("/").lower() for o in (listed or "").split(",") if o.strip()
+        )
         try:
             compiled = re.compile(pattern) if pattern else None
         except re.error as error:
@@ -73,7 +75,9 @@ class OriginRule:
 
 def _plain_navigation(headers: Mapping[str, str]) -> bool:
     """A link that someone followed to us: it opens a page of its own and its maker sees nothing."""
-    return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return (
+        headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    )
 
 
 def _same_origin(origin: str, scheme: str, host: str) -> bool:

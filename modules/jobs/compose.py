@@ -1,0 +1,66 @@
+"""Puts the job service together from an installation's parts."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from modules.catalog import Catalog
+from modules.jobs.backends.base import Backend
+from modules.jobs.prepare import Preparer
+from modules.jobs.results import ResultKeeper
+from modules.jobs.service import JobService, QueueLimits
+from modules.jobs.store import JobStore
+from modules.prompts import StyleBook, WildcardLibrary
+from modules.settings.paths import Paths
+from modules.settings.store import OptionStore
+
+
+class DataFolderInUse(RuntimeError):  # noqa: N818 - reads as what happened
+    """Another process works with the same data folder."""
+
+
+class DataFolderLock:
+    """Keeps a second server away from the same queue; the system frees it even after a kill."""
+
+    def __init__(self, paths: Paths) -> None:
+        """Take the lock.
+
+        Raises:
+            DataFolderInUse: another process has it.
+        """
+        path = paths.data / "easel.lock"
+        self._connection = sqlite3.connect(path, timeout=0.2, check_same_thread=False)
+        try:
+            self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            self._connection.close()
+            raise DataFolderInUse(
+                f"Another Easel is running with the data folder {paths.data}; "
+                "stop it, or choose another folder with --data-dir."
+            ) from error
+
+    def release(self) -> None:
+        """Let the next one in."""
+        self._connection.close()
+
+
+def build_jobs(
+    paths: Paths,
+    options: OptionStore,
+    catalog: Catalog,
+    styles: StyleBook,
+    wildcards: WildcardLibrary,
+    backend: Backend,
+    *,
+    version: str = "",
+    limits: QueueLimits | None = None,
+    database: Path | None = None,
+    write_params: bool = True,
+) -> JobService:
+    """The service over its database; ``start()`` begins the work."""
+    store = JobStore(database or paths.database)
+    keeper = ResultKeeper(paths, store, version, write_params)
+    preparer = Preparer(options, catalog, styles, wildcards)
+    return JobService(store, preparer, backend, keeper, limits)

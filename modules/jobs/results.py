@@ -1,0 +1,242 @@
+"""Finished pictures on their way to disk, one after another on a thread of their own.
+
+A picture goes to the user's output folder, else (not asked for, disk full, folder not writable) to the
+cache folder, else it stays in memory: it can always be seen and downloaded, and the record says why it
+is not where it should be.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from modules.gallery import (
+    ImageSaveError,
+    SavedImage,
+    context_of,
+    encode_image,
+    image_infotext,
+    make_grid,
+    open_image,
+    save_image,
+    save_sheet,
+    write_params_file,
+)
+from modules.jobs.records import ImageRecord, JobRecord
+from modules.jobs.store import JobStore
+from modules.requests import events
+from modules.requests.prepared import PreparedJob
+from modules.settings import atomic
+from modules.settings.paths import Paths
+
+log = logging.getLogger("easel.jobs")
+
+GRID_INDEX = -1
+UNSAVED_FOLDER = "results"
+MEMORY_BYTES = 256 * 1024 * 1024
+"""Of pictures that could be written nowhere; the oldest go first."""
+CACHE_BYTES = 1024 * 1024 * 1024
+"""Of pictures that were not asked to be saved; the oldest go at the next start."""
+
+
+class ResultKeeper:
+    """Keeps each picture of a job as soon as it is there."""
+
+    def __init__(
+        self, paths: Paths, store: JobStore, version: str = "", write_params: bool = True
+    ) -> None:
+        self.paths = paths
+        self._store = store
+        self._version = version
+        self._write_params = write_params
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="easel-save")
+        self._memory: OrderedDict[str, bytes] = OrderedDict()
+        self._memory_lock = threading.Lock()
+
+    def keep(self, record: JobRecord, event: events.ImageDone) -> Future[ImageRecord]:
+        """Save one picture in the background; the future gives its record."""
+        return self._executor.submit(self._keep, record, event)
+
+    def in_memory(self, image_id: str) -> bytes | None:
+        """A picture that could be written nowhere."""
+        with self._memory_lock:
+            return self._memory.get(image_id)
+
+    def close(self) -> None:
+        """Finish what is being saved."""
+        self._executor.shutdown(wait=True)
+
+    def prune(self) -> None:
+        """Delete the oldest unsaved pictures beyond the cache's size; called once at start."""
+        self._executor.submit(_prune, self.paths.cache / UNSAVED_FOLDER, CACHE_BYTES)
+
+    def _keep(self, record: JobRecord, event: events.ImageDone) -> ImageRecord:
+        prepared = record.prepared
+        options, request = prepared["options"], prepared["request"]
+        image = Image.frombytes(event.mode, (event.width, event.height), event.data)
+        facts = {"width": request["width"], "height": request["height"], **event.facts}
+        facts["version"] = self._version
+        text = image_infotext(
+            facts,
+            request,
+            options,
+            templates=prepared.get("templates"),
+            version=self._version,
+        )
+        batch = max(1, int(request["batch_size"]))
+        context = replace(
+            context_of(facts, request, options, job_started=_started(record)),
+            all_seeds=tuple(prepared["all_seeds"]),
+            batch_index=event.index % batch,
+            iteration=event.index // batch,
+        )
+        wanted = (
+            record.save and options.get("samples_save", True) and not request["do_not_save_samples"]
+        )
+        image_id = secrets.token_hex(16)
+        saved, note = None, None
+        if wanted:
+            try:
+                saved = save_image(image, text, context, options, self.paths, kind=record.kind)
+                note = saved.note or None
+            except ImageSaveError as error:
+                note = error.sentence
+        path, name = self._place(saved, image_id, image, text, options, f"{event.index:05}")
+        if event.index == 0 and self._write_params:
+            write_params_file(self.paths, text)
+        kept = ImageRecord(
+            id=image_id,
+            job=record.id,
+            index=event.index,
+            kind="image",
+            path=path,
+            name=name,
+            width=image.width,
+            height=image.height,
+            seed=int(facts.get("seed", prepared["all_seeds"][event.index])),
+            infotext=text,
+            saved=saved is not None,
+            note=note,
+            created=time.time(),
+            facts=facts,
+        )
+        self._store.add_image(kept)
+        return kept
+
+    def _place(
+        self,
+        saved: SavedImage | None,
+        image_id: str,
+        image: Image.Image,
+        text: str,
+        options: Mapping[str, Any],
+        name: str,
+    ) -> tuple[str, str]:
+        """Where the picture is now (path or "") and the name to offer for a download."""
+        if saved is not None:
+            return str(saved.path), saved.path.name
+        encoded = encode_image(image, str(options.get("samples_format") or "png"), text, options)
+        name = f"{name}.{encoded.extension}"
+        path = self.paths.cache / UNSAVED_FOLDER / image_id[:2] / f"{image_id}.{encoded.extension}"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic.write_bytes(path, encoded.data)
+        except OSError as error:
+            log.warning("a picture is kept in memory only: %s", error)
+            self._remember(image_id, encoded.data)
+            return "", name
+        return str(path), name
+
+    def _remember(self, image_id: str, data: bytes) -> None:
+        with self._memory_lock:
+            self._memory[image_id] = data
+            while sum(map(len, self._memory.values())) > MEMORY_BYTES and len(self._memory) > 1:
+                self._memory.popitem(last=False)
+
+    # ---- the grid
+
+    def grid(self, record: JobRecord, prepared: PreparedJob) -> ImageRecord | None:
+        """Make the contact sheet of a finished job, if the settings and the request want one.
+
+        Raises:
+            GalleryError: the sheet would be too large.
+        """
+        options, request = prepared.options, prepared.request
+        pictures = record.pictures()
+        single = len(pictures) < 2 and options.get("grid_only_if_multiple", True)
+        wanted = options.get("return_grid", True) or options.get("grid_save", True)
+        if not pictures or single or not wanted or not record.save or request["do_not_save_grid"]:
+            return None
+        return self._executor.submit(self._grid, record, pictures).result()
+
+    def _grid(self, record: JobRecord, pictures: list[ImageRecord]) -> ImageRecord:
+        options, request = record.prepared["options"], record.prepared["request"]
+        images = [open_image(self._bytes(picture)) for picture in pictures]
+        sheet = make_grid(images, int(request["batch_size"]), options)
+        first = pictures[0]
+        context = replace(
+            context_of(first.facts, request, options, job_started=_started(record)),
+            all_seeds=tuple(record.prepared["all_seeds"]),
+            is_grid=True,
+        )
+        image_id = secrets.token_hex(16)
+        saved, note = None, None
+        if options.get("grid_save", True):
+            try:
+                saved = save_sheet(
+                    sheet, first.infotext, context, options, self.paths, kind=record.kind
+                )
+                note = saved.note or None
+            except ImageSaveError as error:
+                note = error.sentence
+        grid_options = {**options, "samples_format": options.get("grid_format")}
+        path, name = self._place(saved, image_id, sheet, first.infotext, grid_options, "grid")
+        grid = replace(
+            first,
+            id=image_id,
+            index=GRID_INDEX,
+            kind="grid",
+            path=path,
+            name=name,
+            width=sheet.width,
+            height=sheet.height,
+            saved=saved is not None,
+            note=note,
+            created=time.time(),
+        )
+        self._store.add_image(grid)
+        return grid
+
+    def _bytes(self, picture: ImageRecord) -> bytes:
+        data = self.in_memory(picture.id)
+        return Path(picture.path).read_bytes() if data is None else data
+
+
+def _started(record: JobRecord) -> datetime:
+    return datetime.fromtimestamp(record.started or record.created)
+
+
+def _prune(folder: Path, limit: int) -> None:
+    """Keep the newest files of a cache folder within ``limit`` bytes."""
+    files = []
+    for path in folder.glob("??/*"):
+        if re.fullmatch(r"[0-9a-f]{32}\.\w{3,4}", path.name):
+            status = path.stat()
+            files.append((status.st_mtime, status.st_size, path))
+    total = 0
+    for _, size, path in sorted(files, reverse=True, key=lambda entry: entry[0]):
+        total += size
+        if total > limit:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,151 @@
+"""The web application: the gate around REST, live channel, pictures and the Gradio page."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from starlette.middleware.cors import CORSMiddleware
+
+from modules.web.context import AppContext
+from modules.web.exposure import gate_config
+from modules.web.files.routes import file_router
+from modules.web.gate import Gate, GateConfig
+from modules.web.gzip import SelectiveGZip
+from modules.web.live.channel import live_router
+from modules.web.page_policy import PagePolicy
+from modules.web.rest.answers import SafeJSON, install_error_answers
+from modules.web.rest.docs_page import docs_router
+from modules.web.rest.easel_forms import form_router
+from modules.web.rest.easel_jobs import job_router
+from modules.web.rest.generation import generation_router
+from modules.web.rest.internal import internal_router
+from modules.web.rest.lists import list_router
+from modules.web.rest.models import model_router
+from modules.web.rest.pictures import picture_router
+from modules.web.rest.settings import settings_router
+
+log = logging.getLogger("easel.web")
+api_log = logging.getLogger("easel.api")
+
+Application = Callable[[MutableMapping[str, Any], Callable, Callable], Awaitable[None]]
+
+ROUTERS = (
+    internal_router,
+    generation_router,
+    list_router,
+    settings_router,
+    model_router,
+    picture_router,
+    job_router,
+    form_router,
+    file_router,
+    live_router,
+)
+
+
+def create_app(context: AppContext, gate: GateConfig | None = None) -> Application:
+    """The whole application; its shutdown ends the jobs and the engine.
+
+    ``gate`` replaces what the command line asks for.
+    """
+    app = FastAPI(
+        title="Easel",
+        version=context.version,
+        description="AUTOMATIC1111's API, and Easel's own below /easel/v1.",
+        docs_url=None,
+        redoc_url=None,
+        default_response_class=SafeJSON,
+        lifespan=_lifespan(context),
+        root_path=context.flags.subpath.rstrip("/") if context.flags.subpath else "",
+    )
+    app.state.context = context
+    install_error_answers(app)
+    _allow_origins(app, context)
+    if context.flags.api_log:
+        _log_calls(app)
+    for router in ROUTERS:
+        app.include_router(router(context))
+    app.include_router(docs_router(app))
+    inner: Application = app
+    if not context.flags.nowebui:
+        inner = _with_page(app, context)
+    return Gate(SelectiveGZip(inner), gate or gate_config(context.flags))
+
+
+def _lifespan(context: AppContext) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager]:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(context.jobs.stop)
+        await asyncio.to_thread(context.catalog.stop)
+
+    return lifespan
+
+
+def _allow_origins(app: FastAPI, context: AppContext) -> None:
+    """CORS only as far as the user asked; being there at all keeps Gradio from adding its own."""
+    listed = (context.flags.cors_allow_origins or "").split(",")
+    origins = [origin.strip() for origin in listed if origin.strip()]
+    pattern = context.flags.cors_allow_origins_regex
+    asked = bool(origins or pattern)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_origin_regex=pattern,
+        allow_methods=["*"] if asked else [],
+        allow_headers=["*"] if asked else [],
+        allow_credentials=asked,
+    )
+
+
+def _log_calls(app: FastAPI) -> None:
+    @app.middleware("http")
+    async def call(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
+        begun = time.perf_counter()
+        response = await proceed(request)
+        if request.url.path.startswith("/sdapi/"):
+            took = time.perf_counter() - begun
+            api_log.info(
+                "%s %s %d %.3f s",
+                request.method,
+                ascii(request.url.path),
+                response.status_code,
+                took,
+            )
+        return response
+
+
+def quiet_gradio(context: AppContext) -> None:
+    """Gradio must not phone home, nor be opened up by variables left in the environment."""
+    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+        del os.environ[name]
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_RUN_HISTORY"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(context.paths.cache / "gradio")
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+
+def _with_page(app: FastAPI, context: AppContext) -> Application:
+    if importlib.util.find_spec("modules.web.pages.blocks") is None:
+        log.warning("the page is not part of this installation")
+        return app
+    quiet_gradio(context)
+    import gradio
+
+    from modules.web.pages import PageShell, build, mount_arguments, router
+
+    app.include_router(router(context))
+    blocks = build(context)
+    gradio.mount_gradio_app(app, blocks, path="/", **mount_arguments(context))
+    # A mounted Gradio checks that a submitted path was really uploaded only when this is set.
+    blocks.has_launched = True
+    return PagePolicy(PageShell(app, context))

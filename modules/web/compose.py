@@ -1,0 +1,54 @@
+"""Builds the running program's parts from the command line."""
+
+from __future__ import annotations
+
+from modules.catalog import Catalog
+from modules.jobs.backends.local import LocalBackend
+from modules.jobs.compose import build_jobs
+from modules.prompts import StyleBook, WildcardLibrary
+from modules.settings.flags import Flags
+from modules.settings.paths import Paths
+from modules.settings.store import OptionStore
+from modules.settings.tables import build_table
+from modules.settings.version import VERSION
+from modules.web.context import AppContext
+
+
+def build_context(flags: Flags) -> AppContext:
+    """Everything but the web application; nothing is started yet.
+
+    Raises:
+        OSError: a folder or the database cannot be made.
+    """
+    paths = Paths.from_flags(flags)
+    paths.ensure()
+    options = OptionStore(paths.config_file, build_table())
+    catalog = Catalog(
+        paths,
+        options,
+        default_checkpoint=flags.ckpt,
+        hashing=not flags.no_hashing,
+    )
+    styles = StyleBook(paths.styles_file)
+    wildcards = WildcardLibrary(paths.wildcards)
+    backend = LocalBackend(paths, flags, options.as_dict())
+    jobs = build_jobs(
+        paths,
+        options,
+        catalog,
+        styles,
+        wildcards,
+        backend,
+        version=f"easel {VERSION}",
+        write_params=not flags.no_prompt_history,
+    )
+    return AppContext(
+        flags=flags,
+        paths=paths,
+        options=options,
+        catalog=catalog,
+        styles=styles,
+        wildcards=wildcards,
+        jobs=jobs,
+        version=VERSION,
+    )

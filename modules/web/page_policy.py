@@ -1,0 +1,64 @@
+"""Gives the Gradio page a content security policy made for exactly this page."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from modules.web.gate.headers import page_policy, without_external_parts
+
+Message = MutableMapping[str, Any]
+
+
+class PagePolicy:
+    """Collects an HTML page of Gradio's, takes out what would fetch from elsewhere, signs the rest."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self._app = app
+
+    async def __call__(
+        self, scope: Message, receive: Callable[..., Any], send: Callable[..., Any]
+    ) -> None:
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+            await self._app(scope, receive, send)
+            return
+        page = _Page(send)
+        await self._app(scope, receive, page.send)
+
+
+class _Page:
+    def __init__(self, send: Callable[[Message], Awaitable[None]]) -> None:
+        self._send = send
+        self._start: Message | None = None
+        self._parts: list[bytes] = []
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _is_page(message):
+            self._start = message
+            return
+        if self._start is None or message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        self._parts.append(message.get("body", b""))
+        if message.get("more_body", False):
+            return
+        html = without_external_parts(b"".join(self._parts))
+        headers = [
+            (name, value)
+            for name, value in self._start["headers"]
+            if name.lower() not in (b"content-length", b"content-security-policy")
+        ]
+        headers.append((b"content-length", str(len(html)).encode()))
+        headers.append((b"content-security-policy", page_policy(html).encode()))
+        await self._send({**self._start, "headers": headers})
+        await self._send({"type": "http.response.body", "body": html})
+
+
+def _is_page(message: Message) -> bool:
+    for name, value in message["headers"]:
+        if name.lower() == b"content-disposition" and value.lower().startswith(b"attachment"):
+            return False
+    return any(
+        name.lower() == b"content-type" and value.lower().startswith(b"text/html")
+        for name, value in message["headers"]
+    )

@@ -1,0 +1,107 @@
+"""Changing settings with what follows from it: a checkpoint is checked before and loaded after."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from modules.jobs.models import LoadFailed
+from modules.requests.errors import RequestError, shorten
+from modules.settings.paths import Paths
+from modules.web.context import AppContext
+
+log = logging.getLogger("easel.api")
+
+CHECKPOINT = "sd_model_checkpoint"
+VAE = "sd_vae"
+RELOADING = frozenset({CHECKPOINT, VAE})
+DERIVED = frozenset({"sd_checkpoint_hash"})
+"""Shown with the settings but never set from outside."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a change did."""
+
+    changed: dict[str, tuple[Any, Any]]
+    unknown: list[str] = field(default_factory=list)
+    loading: Future[Any] | None = None
+    """Done when the engine has the new checkpoint; raises LoadFailed after undoing the change."""
+
+
+def apply_settings(context: AppContext, values: Mapping[str, Any]) -> Applied:
+    """Check and store settings, all or nothing, and have the engine load what changed.
+
+    Raises:
+        OptionError, RequestError: a value does not fit; nothing was changed.
+    """
+    if context.flags.freeze_settings:
+        raise RequestError("settings", "", "they are frozen (--freeze-settings).")
+    wanted = {key: value for key, value in values.items() if key not in DERIVED}
+    clean, unknown = context.options.check(wanted)
+    clean = {key: value for key, value in clean.items() if value != context.options.get(key)}
+    if clean.get(CHECKPOINT):
+        clean[CHECKPOINT] = context.catalog.find_checkpoint(clean[CHECKPOINT]).title
+    if VAE in clean:
+        context.catalog.find_vae(clean[VAE], None)
+    for key, value in clean.items():
+        if key.startswith("outdir_"):
+            check_output_folder(context.paths, key, str(value))
+    changed = context.options.set_many(clean)
+    loading = None
+    if RELOADING & changed.keys():
+        loading = context.jobs.between_jobs(lambda: _load(context, changed))
+    return Applied(changed, unknown, loading)
+
+
+def _load(context: AppContext, changed: Mapping[str, tuple[Any, Any]]) -> None:
+    """On the worker's thread: load what the settings name now, or undo the change."""
+    try:
+        context.jobs.models.load_chosen()
+    except LoadFailed as error:
+        undo = {
+            key: old
+            for key, (old, new) in changed.items()
+            if key in RELOADING and context.options.get(key) == new
+        }
+        context.options.set_many(undo)
+        message = f"{error} The one before stays."
+        context.jobs.fanout.publish({"type": "warning", "job": None, "message": message})
+        raise LoadFailed(message) from error
+
+
+def check_output_folder(paths: Paths, key: str, value: str) -> None:
+    """Pictures and their texts must never land among the program's own files, where they could run.
+
+    Raises:
+        RequestError: the folder lies inside the program and is none of its output folders.
+    """
+    if not value:
+        return
+    try:
+        folder = (paths.data / Path(value).expanduser()).resolve()
+    except (OSError, ValueError, RuntimeError):
+        raise RequestError(key, value, f"{shorten(value)!r} is no folder name.") from None
+    results = (paths.outputs, paths.data / "log", paths.root / "outputs")
+    if any(folder.is_relative_to(root.resolve()) for root in results):
+        return
+    forbidden = (paths.root, paths.extensions, paths.models, paths.configs)
+    if any(folder.is_relative_to(root.resolve()) for root in forbidden):
+        raise RequestError(
+            key,
+            value,
+            f"{shorten(value)!r} lies inside the program; allowed: {paths.outputs} or a folder elsewhere.",
+        )
+
+
+def options_object(context: AppContext) -> dict[str, Any]:
+    """All settings as A1111 answers them, with the checkpoint that is really meant."""
+    values = context.options.as_dict()
+    info = context.catalog.default_checkpoint()
+    values[CHECKPOINT] = info.title if info is not None else values.get(CHECKPOINT) or None
+    values["sd_checkpoint_hash"] = (info.sha256 or "") if info is not None else ""
+    return values

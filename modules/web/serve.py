@@ -1,0 +1,161 @@
+"""Runs the server: one call from the command line to the last request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+import time
+import webbrowser
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from modules.jobs.compose import DataFolderInUse, DataFolderLock
+from modules.settings.flags import Flags
+from modules.web.exposure import StartRefused, bind_address, first_url, gate_config
+
+log = logging.getLogger("easel.web")
+
+HEADER_SECONDS = 20.0
+MAX_CONNECTIONS = 256
+SHUTDOWN_SECONDS = 3
+
+
+class PatientProtocol(H11Protocol):
+    """Closes connections whose request line and headers take too long: uvicorn would wait for ever."""
+
+    _header_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_watching()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        waiting = self.conn.their_state is h11.IDLE
+        unfinished = self.cycle is None or bool(self.conn.trailing_data[0])
+        if not (waiting and unfinished):
+            self._stop_watching()
+        elif self._header_timer is None:
+            self._header_timer = self.loop.call_later(HEADER_SECONDS, self._give_up)
+
+    def _stop_watching(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+def serve(flags: Flags) -> int:
+    """Serve until the user ends it; returns the process's exit code."""
+    begun = time.perf_counter()
+    _set_up_logging(flags)
+    for note in flags.notes:
+        log.info("%s", note)
+    try:
+        gate = gate_config(flags)
+        listener = _listen(flags)
+    except StartRefused as error:
+        return _refuse(str(error))
+    from modules.web.compose import build_context
+
+    try:
+        context = build_context(flags)
+        lock = DataFolderLock(context.paths)
+    except (OSError, DataFolderInUse) as error:
+        listener.close()
+        return _refuse(str(error))
+    context.jobs.start(load_first=not flags.skip_load_model_at_start)
+    from modules.web.app import create_app
+
+    app = create_app(context, gate)
+    context.catalog.hash_in_background(
+        lambda info: context.jobs.fanout.publish({"type": "catalog"})
+    )
+    context.jobs.keeper.prune()
+    url = first_url(flags, gate, listener.getsockname()[1])
+    _greet(url, time.perf_counter() - begun, flags)
+    try:
+        _run(app, flags, listener)
+    finally:
+        lock.release()
+    return 0
+
+
+def _run(app: object, flags: Flags, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        http=PatientProtocol,
+        ws_max_size=64 * 1024,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=flags.timeout_keep_alive,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        h11_max_incomplete_event_size=64 * 1024,
+        ssl_keyfile=flags.tls_keyfile,
+        ssl_certfile=flags.tls_certfile,
+        proxy_headers=False,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(flags: Flags) -> socket.socket:
+    """Bind first: a busy port should be told before anything is loaded.
+
+    Raises:
+        StartRefused: the address cannot be used.
+    """
+    address = bind_address(flags)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family)
+    if sys.platform != "win32":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address, flags.port))
+    except OSError as error:
+        listener.close()
+        raise StartRefused(
+            f"The address {address}, port {flags.port} cannot be used ({error.strerror}); "
+            "end the program that has it, or choose another with --port."
+        ) from error
+    listener.set_inheritable(False)
+    return listener
+
+
+def _greet(url: str, seconds: float, flags: Flags) -> None:
+    sys.stdout.write(f"Easel is ready in {seconds:.1f} s: {url}\n")
+    sys.stdout.flush()
+    if flags.autolaunch and not flags.no_browser:
+        webbrowser.open(url)
+
+
+def _refuse(sentence: str) -> int:
+    sys.stderr.write(sentence + "\n")
+    return 1
+
+
+def _set_up_logging(flags: Flags) -> None:
+    level = logging.getLevelName(str(flags.loglevel).upper())
+    logging.basicConfig(
+        level=level if isinstance(level, int) else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for noisy in ("httpx", "httpcore", "asyncio", "PIL", "markdown_it", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
