@@ -1,0 +1,235 @@
+"""One job in, events out: the engine as its process sees it."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from modules.engine.checkpoints import LoadedModel, ModelLoadError, ModelManager, NotANumberError
+from modules.engine.device import choose_policy
+from modules.engine.generation.batching import BatchingChoice
+from modules.engine.generation.hooks import Hooks
+from modules.engine.generation.memory import (
+    choose_threads,
+    free_caches,
+    is_out_of_memory,
+    memory_report,
+)
+from modules.engine.generation.pictures import MemoryExhausted
+from modules.engine.generation.spec import GenerationSpec
+from modules.engine.generation.txt2img import TextToImage, timings
+from modules.requests.errors import RequestError
+from modules.requests.events import (
+    Done,
+    Event,
+    Failed,
+    ModelFailed,
+    ModelLoading,
+    ModelReady,
+    Started,
+)
+from modules.requests.prepared import PreparedJob
+from modules.settings.paths import Paths
+
+if TYPE_CHECKING:
+    from modules.engine.generation.control import JobControl
+
+logger = logging.getLogger("easel.engine")
+
+Emit = Callable[[Event], None]
+
+
+class Engine:
+    """Owns the device, the models and the work on them. One thread calls it."""
+
+    def __init__(self, paths: Paths, flags: Mapping[str, Any], emit: Emit) -> None:
+        """
+        Raises:
+            ValueError: a flag names a device that is not there.
+        """
+        torch.set_num_threads(choose_threads())
+        torch.set_grad_enabled(False)
+        self.policy = choose_policy(flags)
+        self.models = ModelManager(paths, self.policy, hashing=not flags.get("no_hashing"))
+        self.hooks = Hooks()
+        self._emit = emit
+        self._choice = BatchingChoice(paths.cache)
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        paths: Mapping[str, Any],
+        flags: Mapping[str, Any],
+        options: Mapping[str, Any],
+        emit: Emit,
+    ) -> Engine:
+        """Make the engine from the JSON objects of its command line."""
+        return cls(paths_from_json(paths), flags, emit)
+
+    @property
+    def device_name(self) -> str:
+        """The device for people."""
+        return self.policy.name
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what decides about pictures."""
+        import diffusers
+        import transformers
+
+        return {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "diffusers": diffusers.__version__,
+            "transformers": transformers.__version__,
+            "threads": str(torch.get_num_threads()),
+        }
+
+    # -- jobs ---------------------------------------------------------------------------------
+
+    def run(self, prepared: PreparedJob, control: JobControl) -> None:
+        """Carry out a job; whatever happens, exactly one ``Done`` or ``Failed`` is emitted."""
+        try:
+            self._emit(self._carried_out(prepared, control))
+        except Exception as error:  # a job must never end the process
+            self._emit(self._failure(prepared.id, error))
+        finally:
+            free_caches(self.policy.device)
+
+    def _carried_out(self, prepared: PreparedJob, control: JobControl) -> Done:
+        begun = time.perf_counter()
+        spec = GenerationSpec.from_prepared(prepared)
+        if prepared.kind != "txt2img":
+            raise RequestError("kind", prepared.kind, f"{prepared.kind!r} is not built yet.")
+        model = self._model_for(prepared)
+        loaded = time.perf_counter()
+        self._emit(Started(prepared.id))
+        job = TextToImage(model, prepared, spec, control, self._emit, self.hooks, self._choice)
+        with torch.inference_mode():
+            ledger = job.run()
+        facts = {"pictures": ledger.pictures, "model_name": model.name, "device": self.device_name}
+        seconds = timings(ledger, load=loaded - begun, total=time.perf_counter() - begun)
+        return Done(prepared.id, ledger.interrupted, facts, seconds)
+
+    def _failure(self, job: str, error: Exception) -> Failed:
+        kind, sentence = _told(error)
+        if kind == "internal":
+            logger.exception("job %s failed", job)
+        else:
+            logger.error("job %s failed: %s", job, sentence)
+        return Failed(job, kind, sentence)
+
+    def _model_for(self, prepared: PreparedJob) -> LoadedModel:
+        if prepared.checkpoint is not None:
+            return self.load(prepared.checkpoint, prepared.vae)
+        model = self.models.current or self.models.reload(self._progress("the checkpoint"))
+        if model is None:
+            raise RequestError("sd_model_checkpoint", None, "no checkpoint is chosen or loaded.")
+        return model
+
+    # -- models -------------------------------------------------------------------------------
+
+    def load(self, checkpoint: str, vae: str | None = None) -> LoadedModel:
+        """Make a checkpoint the current one.
+
+        Raises:
+            ModelLoadError: it cannot be loaded; the one before is still there.
+        """
+        path = Path(checkpoint)
+        vae_path = Path(vae) if vae else None
+        if self.models.is_current(path, vae_path):
+            return self.models.current
+        try:
+            model = self.models.load(path, vae_path, self._progress(path.name))
+        except ModelLoadError as error:
+            self._emit(ModelFailed(path.name, error.sentence))
+            raise
+        self._tell_ready(model)
+        return model
+
+    def _progress(self, name: str) -> Callable[[float], None]:
+        return lambda fraction: self._emit(ModelLoading(name, fraction))
+
+    def _tell_ready(self, model: LoadedModel) -> None:
+        self._emit(ModelReady(model.name, model.title, model.hash, model.family, model.vae_name))
+
+    # -- commands -----------------------------------------------------------------------------
+
+    def carry_out(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer a command that is not a job.
+
+        Raises:
+            ModelLoadError: the model cannot be loaded.
+            RequestError: the command is not known or incomplete.
+        """
+        kind = command.get("cmd")
+        if kind == "load":
+            if not command.get("checkpoint"):
+                raise RequestError("checkpoint", None, "a path is needed.")
+            return self._described(self.load(command["checkpoint"], command.get("vae")))
+        if kind == "unload":
+            self.models.unload()
+            return {}
+        if kind == "reload":
+            return self._reload()
+        if kind == "memory":
+            return memory_report(self.policy.device)
+        raise RequestError("cmd", kind, f"{kind!r} is not known.")
+
+    def _reload(self) -> dict[str, Any]:
+        before = self.models.current
+        model = self.models.reload(self._progress("the checkpoint"))
+        if model is None:
+            return {}
+        if model is not before:
+            self._tell_ready(model)
+        return self._described(model)
+
+    def _described(self, model: LoadedModel) -> dict[str, Any]:
+        return {
+            "name": model.name,
+            "title": model.title,
+            "hash": model.hash,
+            "family": model.family,
+            "vae": model.vae_name,
+            "default_parameters": model.default_parameters,
+        }
+
+    def sentence(self, error: Exception) -> str:
+        """What an exception means, for people."""
+        return _told(error)[1]
+
+
+def paths_from_json(values: Mapping[str, Any]) -> Paths:
+    """Rebuild ``Paths`` from its JSON object.
+
+    Raises:
+        KeyError: a folder is missing.
+    """
+
+    def read(value: Any) -> Any:
+        return tuple(Path(one) for one in value) if isinstance(value, list) else Path(value)
+
+    return Paths(**{entry.name: read(values[entry.name]) for entry in fields(Paths)})
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    """The kind of a failure (see ``Failed``) and its sentence."""
+    if isinstance(error, ModelLoadError):
+        return "model", error.sentence
+    if isinstance(error, NotANumberError):
+        return "nan", error.sentence
+    if isinstance(error, RequestError):
+        return "input", error.sentence
+    if isinstance(error, MemoryExhausted):
+        return "memory", str(error)
+    if is_out_of_memory(error):
+        return "memory", "Out of memory. Try a smaller size or batch."
+    return "internal", f"{type(error).__name__}: {error}"
