@@ -45,6 +45,21 @@ class SeededGenerator:
             self._torch.set_state(state)
 
 
+class SeededDraws:
+    """``draw(seed, shape)``: the first normal noise of a seed, drawn where ``rng`` says."""
+
+    def __init__(self, rng: str, device: torch.device) -> None:
+        self._nv = rng == "NV"
+        self._generator = torch.Generator(drawing_device(rng, device))
+
+    def __call__(self, seed: int, shape: Sequence[int]) -> Tensor:
+        """Standard normal numbers, float32."""
+        if self._nv:
+            return torch.from_numpy(PhiloxGenerator(seed).randn(shape))
+        generator = self._generator.manual_seed(seed)
+        return torch.randn(tuple(shape), generator=generator, device=generator.device)
+
+
 class NoiseSource:
     """All noise of a batch: the initial latents, then what samplers add, drawn in A1111's order."""
 
@@ -108,21 +123,8 @@ class NoiseSource:
 
     def brownian(self, sigma_min: float, sigma_max: float) -> BrownianNoise:
         """Brownian paths of the seeds (variation and ENSD do not matter), as a noise sampler."""
-        source = None
-        if self.rng == "NV":
-
-            def source(seed: int, shape: Sequence[int]) -> Tensor:
-                return torch.from_numpy(PhiloxGenerator(seed).randn(shape))
-
-        return BrownianNoise(
-            self.seeds,
-            self.shape,
-            sigma_min,
-            sigma_max,
-            device=self.device,
-            path_device=drawing_device(self.rng, self.device),
-            source=source,
-        )
+        source = SeededDraws(self.rng, self.device)
+        return BrownianNoise(self.seeds, self.shape, sigma_min, sigma_max, source, self.device)
 
     def state(self) -> list[Any]:
         """Where every image's stream is; ``restore`` of an equal source goes on from there."""

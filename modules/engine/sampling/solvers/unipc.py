@@ -145,6 +145,7 @@ def _vary_coeff(hh: float, ratios: np.ndarray, variant: str) -> tuple[np.ndarray
     higher = np.array(phis[1:order])
     predictor = higher @ np.linalg.inv(matrix[:-1, :-1]) if order > 1 else np.zeros(0)
     inverse = np.linalg.inv(matrix)
+    # The published corrector gives the newest difference one coefficient of the inverse only.
     last = phis[order] * inverse[max(order - 2, 0), -1]
     return predictor, np.append(higher @ inverse[:-1, :-1], last)
 
