@@ -1,5 +1,6 @@
 """Results: saving, file names, infotext and other programs' dialects, the index. No torch."""
 
+from modules.gallery.api_table import a1111_parameters
 from modules.gallery.dialects import parse_any
 from modules.gallery.encode import EncodedImage, encode_image
 from modules.gallery.errors import DiskFullError, GalleryError, ImageReadError, ImageSaveError
@@ -9,7 +10,7 @@ from modules.gallery.index import GalleryEntry, GalleryIndex
 from modules.gallery.infotext import ParsedInfotext, compose, parse
 from modules.gallery.parameters import image_infotext, image_parameters
 from modules.gallery.patterns import NameContext, apply_pattern, context_of
-from modules.gallery.restore import ToRequest, a1111_parameters, to_request
+from modules.gallery.restore import ToRequest, to_request
 from modules.gallery.saving import (
     SavedImage,
     output_folder,

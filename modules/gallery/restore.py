@@ -1,4 +1,4 @@
-"""From a picture's text back to a request, and to the table that the API's png-info answers."""
+"""From a picture's text back to a request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from modules.gallery.api_table import DEFAULTS
 from modules.gallery.infotext import NEGATIVE_TEMPLATE, TEMPLATE, ParsedInfotext
+from modules.gallery.sampler_spellings import other_spellings
+from modules.prompts.styles import StyleBook
 from modules.requests.errors import NotFoundInList
 from modules.requests.samplers import resolve_sampler
 from modules.settings.options import Option, OptionError
@@ -71,18 +74,21 @@ def to_request(
     options: Mapping[str, Any] | None = None,
     *,
     with_checkpoint: bool = True,
+    styles: StyleBook | None = None,
 ) -> ToRequest:
     """What the text asks for, in the request's terms; never raises.
 
     With `options` (the current settings) only the settings that differ are overridden, and those
     the text leaves out because they have A1111's default are set back to it.
     `with_checkpoint` False leaves the checkpoint alone (the setting "Disregard checkpoint").
+    With `styles`, styles found in the prompts are taken out as `infotext_styles` says. The keys in
+    the setting `infotext_skip_pasting` are not read.
     """
-    values = parsed.parameters
+    skipped = frozenset((options or {}).get("infotext_skip_pasting") or ())
+    values = {key: value for key, value in parsed.parameters.items() if key not in skipped}
     draft = _Draft()
     if parsed.prompt or values:
-        draft.fields["prompt"] = parsed.prompt
-        draft.fields["negative_prompt"] = parsed.negative
+        _read_prompts(parsed, draft, skipped, options, styles)
     _read_fields(values, draft)
     _read_sampler(values, draft)
     _read_sizes(values, draft)
@@ -103,51 +109,6 @@ def to_request(
         values.get(TEMPLATE),
         values.get(NEGATIVE_TEMPLATE),
     )
-
-
-def a1111_parameters(parsed: ParsedInfotext) -> dict[str, str]:
-    """The table `/sdapi/v1/png-info` answers: strings only, sizes split, defaults filled in."""
-    table: dict[str, str] = {}
-    for key, value in parsed.parameters.items():
-        size = _SIZE.fullmatch(value)
-        if size:
-            table[f"{key}-1"], table[f"{key}-2"] = size.groups()
-        else:
-            table[key] = value
-    table["Prompt"] = parsed.prompt
-    table["Negative prompt"] = parsed.negative
-    if not parsed.parameters and not parsed.prompt:
-        return table
-    for key, value in _DEFAULTS.items():
-        table.setdefault(key, value)
-    if "(" in parsed.prompt + parsed.negative or "[" in parsed.prompt + parsed.negative:
-        table.setdefault("Emphasis", "Original")
-    return table
-
-
-_DEFAULTS = {
-    "Clip skip": "1",
-    "Hires resize-1": "0",
-    "Hires resize-2": "0",
-    "Hires sampler": "Use same sampler",
-    "Hires schedule type": "Use same scheduler",
-    "Hires checkpoint": "Use same checkpoint",
-    "Hires prompt": "",
-    "Hires negative prompt": "",
-    "Mask mode": "Inpaint masked",
-    "Masked content": "original",
-    "Inpaint area": "Whole picture",
-    "Masked area padding": "32",
-    "RNG": "GPU",
-    "Schedule type": "Automatic",
-    "Schedule max sigma": "0",
-    "Schedule min sigma": "0",
-    "Schedule rho": "0",
-    "VAE Encoder": "Full",
-    "VAE Decoder": "Full",
-    "FP8 weight": "Disable",
-    "Refiner switch by sampling steps": "False",
-}
 
 
 def _whole(text: str) -> int:
@@ -200,6 +161,26 @@ def _read_fields(values: Mapping[str, str], draft: _Draft) -> None:
         draft.fields["tiling"] = values["Tiling"].lower() == "true"
 
 
+def _read_prompts(
+    parsed: ParsedInfotext,
+    draft: _Draft,
+    skipped: frozenset[str],
+    options: Mapping[str, Any] | None,
+    styles: StyleBook | None,
+) -> None:
+    """The prompts, without the styles in them when the settings want these taken out."""
+    prompt, negative = parsed.prompt, parsed.negative
+    mode = str((options or {}).get("infotext_styles") or "Apply if any")
+    if styles is not None and mode != "Ignore":
+        prompt, negative, names = styles.extract(prompt, negative)
+        if mode == "Apply" or (mode == "Apply if any" and names):
+            draft.fields["styles"] = names
+    if "Prompt" not in skipped:
+        draft.fields["prompt"] = prompt
+    if "Negative prompt" not in skipped:
+        draft.fields["negative_prompt"] = negative
+
+
 def _take(
     values: Mapping[str, str], key: str, name: str, reader: Callable[[str], Any], draft: _Draft
 ) -> None:
@@ -218,7 +199,7 @@ def _read_sampler(values: Mapping[str, str], draft: _Draft) -> None:
     if not name or name.lower() in ("undefined", "default"):
         return
     for wanted in (scheduler, None):
-        for spelling in dict.fromkeys((name, *_other_spellings(name))):
+        for spelling in dict.fromkeys((name, *other_spellings(name))):
             try:
                 sampler, schedule = resolve_sampler(spelling, wanted)
             except NotFoundInList:
@@ -229,36 +210,6 @@ def _read_sampler(values: Mapping[str, str], draft: _Draft) -> None:
                 draft.notes.append(f"Schedule type: {scheduler[:60]!r} is not known here.")
             return
     draft.notes.append(f"Sampler: {name[:60]!r} is not known here.")
-
-
-def _other_spellings(name: str) -> tuple[str, ...]:
-    """Spellings of other programs: comfy's `dpmpp_2m_sde_gpu`, `_ancestral`, sd.cpp's `euler_a`."""
-    bare = name.lower().replace("_gpu", "").replace("_cpu", "")
-    head, _, tail = bare.partition(" ")
-    parts = (f"k_{bare}", f"k_{head} {tail}".strip(), bare)
-    table = {
-        "euler_ancestral": "Euler a",
-        "euler_a": "Euler a",
-        "dpmpp_2s_ancestral": "DPM++ 2S a",
-        "dpm++2s_a": "DPM++ 2S a",
-        "dpm++2m": "DPM++ 2M",
-        "dpmpp_2m_sde_heun": "DPM++ 2M SDE Heun",
-        "dpm_2_ancestral": "DPM2 a",
-        "dpm_fast": "DPM fast",
-        "dpm_adaptive": "DPM adaptive",
-        "uni_pc": "UniPC",
-        "uni_pc_bh2": "UniPC",
-        "unipc": "UniPC",
-        "pndm": "PLMS",
-        "lcm": "LCM",
-        "ddim": "DDIM",
-        "dpmpp_2m_k": "DPM++ 2M Karras",
-        "dpmpp_sde_k": "DPM++ SDE Karras",
-        "dpmpp_2m_sde_k": "DPM++ 2M SDE Karras",
-        "euler_k": "Euler Karras",
-    }
-    found = table.get(bare) or table.get(head)
-    return (*((f"{found} {tail}".strip(), found) if found else ()), *parts)
 
 
 def _read_sizes(values: Mapping[str, str], draft: _Draft) -> None:
@@ -343,7 +294,7 @@ def _read_absent(parsed: ParsedInfotext, draft: _Draft, options: Mapping[str, An
         option = by_text.get(text)
         if option is None or text in parsed.parameters or (text == "Emphasis" and not brackets):
             continue
-        _override(option.key, _DEFAULTS.get(text, "Original"), draft, options, text)
+        _override(option.key, DEFAULTS.get(text, "Original"), draft, options, text)
 
 
 def _override(

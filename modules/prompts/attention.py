@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from modules.prompts.notices import PromptWarning, warn
+from modules.prompts.notices import PromptWarning, WarningList
 
 ROUND_FACTOR = 1.1
 SQUARE_FACTOR = 1 / 1.1
@@ -85,7 +85,7 @@ class _Scanner:
         self.open_square: list[_Bracket] = []
         self.skipped_round = 0
         self.skipped_square = 0
-        self.warnings: list[PromptWarning] = []
+        self.warnings = WarningList()
         self.work = 0
 
     def run(self) -> None:
@@ -110,19 +110,13 @@ class _Scanner:
                 self._plain(token, position)
             position = end
         for bracket in (*self.open_round, *self.open_square):
-            self.warnings.append(
-                warn(
-                    "unclosed_bracket",
-                    bracket.start,
-                    bracket.start + 1,
-                    bracket="(" if bracket.round else "[",
-                )
-            )
+            sign = "(" if bracket.round else "["
+            self.warnings.add("unclosed_bracket", bracket.start, bracket.start + 1, bracket=sign)
 
     def _open(self, position: int, *, is_round: bool) -> None:
         if len(self.open_round) + len(self.open_square) >= MAX_DEPTH:
             if not (self.skipped_round or self.skipped_square):
-                self.warnings.append(warn("too_deep", position, position + 1, limit=MAX_DEPTH))
+                self.warnings.add("too_deep", position, position + 1, limit=MAX_DEPTH)
             if is_round:
                 self.skipped_round += 1
             else:
@@ -142,17 +136,15 @@ class _Scanner:
         value, well_formed = read_number(raw)
         place = (match.start(1), match.end(1))
         if value is None:
-            self.warnings.append(warn("no_number", *place, number=raw))
+            self.warnings.add("no_number", *place, number=raw[:20])
             self.events.append(self.text[position : match.end() - 1])
             self._close_round(match.end() - 1, ROUND_FACTOR)
             return match.end()
         if not well_formed:
-            self.warnings.append(warn("bad_number", *place, number=raw, value=f"{value:g}"))
+            self.warnings.add("bad_number", *place, number=raw[:20], value=f"{value:g}")
         if limit_weight(value) != value:
             limited = limit_weight(value)
-            self.warnings.append(
-                warn("weight_limited", *place, number=raw[:20], value=f"{limited:g}")
-            )
+            self.warnings.add("weight_limited", *place, number=raw[:20], value=f"{limited:g}")
             value = limited
         self._close_round(match.end() - 1, value)
         return match.end()
@@ -165,7 +157,7 @@ class _Scanner:
             bracket.factor = factor
             self.events.append((False, bracket))
         else:
-            self.warnings.append(warn("stray_bracket", position, position + 1, bracket=")"))
+            self.warnings.add("stray_bracket", position, position + 1, bracket=")")
             self.events.append(")")
 
     def _close_square(self, position: int) -> None:
@@ -174,7 +166,7 @@ class _Scanner:
         elif self.open_square:
             self.events.append((False, self.open_square.pop()))
         else:
-            self.warnings.append(warn("stray_bracket", position, position + 1, bracket="]"))
+            self.warnings.add("stray_bracket", position, position + 1, bracket="]")
             self.events.append("]")
 
     def _plain(self, token: str, position: int) -> None:
@@ -185,7 +177,7 @@ class _Scanner:
             self.events.append(BREAK)
             if self.open_round or self.open_square:
                 place = (position + start, position + start + len("BREAK"))
-                self.warnings.append(warn("break_in_brackets", *place))
+                self.warnings.add("break_in_brackets", *place)
             rest = start + len("BREAK")
             while rest < len(token) and token[rest].isspace():
                 rest += 1

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from modules.prompts.attention import limit_weight
-from modules.prompts.notices import PromptWarning, warn
+from modules.prompts.notices import PromptWarning, WarningList
 
 MAX_PARTS = 64
 
@@ -29,29 +29,29 @@ def split_and(text: str) -> tuple[list[Part], list[PromptWarning]]:
     A text without AND is one part of weight 1 with nothing taken off its end.
     """
     words = list(_AND.finditer(text))
-    warnings: list[PromptWarning] = []
+    warnings = WarningList()
     if not words:
         _, number, place = _final_weight(text)
         if number is not None:
-            warnings.append(warn("weight_without_and", *place, weight=":" + number[:20]))
+            warnings.add("weight_without_and", *place, weight=":" + number[:20])
         return [Part(text, 1.0, 0)], warnings
     if len(words) >= MAX_PARTS:
         place = (words[MAX_PARTS - 1].start(), words[MAX_PARTS - 1].end())
-        warnings.append(warn("too_many_parts", *place, limit=MAX_PARTS))
+        warnings.add("too_many_parts", *place, limit=MAX_PARTS)
         words = words[: MAX_PARTS - 1]
     depth = _DepthReader(text)
     parts: list[Part] = []
     start = 0
     for word in words:
         if depth.at(word.start()) > 0:
-            warnings.append(warn("and_in_brackets", word.start(), word.end()))
+            warnings.add("and_in_brackets", word.start(), word.end())
         parts.append(_part(text[start : word.start()], start, warnings))
         start = word.end()
     parts.append(_part(text[start:], start, warnings))
     return parts, warnings
 
 
-def _part(text: str, start: int, warnings: list[PromptWarning]) -> Part:
+def _part(text: str, start: int, warnings: WarningList) -> Part:
     body, number, place = _final_weight(text)
     if number is None:
         return Part(text.rstrip(), 1.0, start)
@@ -59,7 +59,7 @@ def _part(text: str, start: int, warnings: list[PromptWarning]) -> Part:
     if limit_weight(value) != value:
         value = limit_weight(value)
         span = (start + place[0], start + place[1])
-        warnings.append(warn("weight_limited", *span, number=number[:20], value=f"{value:g}"))
+        warnings.add("weight_limited", *span, number=number[:20], value=f"{value:g}")
     return Part(body, value, start)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from modules.prompts.notices import PromptWarning, warn
+from modules.prompts.notices import PromptWarning, WarningList
 from modules.prompts.positions import CutText, cut
 
 KNOWN_KINDS = frozenset({"lora", "lyco", "hypernet"})
@@ -27,13 +27,13 @@ def cut_networks(text: str) -> tuple[CutText, tuple[ExtraNetwork, ...], list[Pro
     """Take every `<kind:…>` out of `text`; kinds nobody knows are taken out with a warning."""
     spans: list[tuple[int, int]] = []
     networks: list[ExtraNetwork] = []
-    warnings: list[PromptWarning] = []
+    warnings = WarningList()
     for start, end, network in find_networks(text):
         spans.append((start, end))
         if network.kind in KNOWN_KINDS:
             networks.append(network)
         else:
-            warnings.append(warn("unknown_network", start, end, text=text[start:end][:80]))
+            warnings.add("unknown_network", start, end, text=text[start:end][:80])
     return cut(text, spans), tuple(networks), warnings
 
 

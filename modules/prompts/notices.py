@@ -53,6 +53,19 @@ class PromptWarning:
     params: dict[str, str] = field(default_factory=dict)
 
 
+MAX_WARNINGS = 50
+"""Remarks kept about one prompt; nobody reads more."""
+
+
+class WarningList(list[PromptWarning]):
+    """A list that takes MAX_WARNINGS remarks and forgets the rest."""
+
+    def add(self, code: str, start: int, end: int, **params: object) -> None:
+        """Append the remark `code` while there is room."""
+        if len(self) < MAX_WARNINGS:
+            self.append(warn(code, start, end, **params))
+
+
 def warn(code: str, start: int, end: int, **params: object) -> PromptWarning:
     """A warning with the English sentence of `code` filled in."""
     texts = {key: str(value) for key, value in params.items()}

@@ -9,13 +9,11 @@ from modules.prompts.attention import scan_attention
 from modules.prompts.comments import cut_comments
 from modules.prompts.composition import split_and
 from modules.prompts.networks import ExtraNetwork, cut_networks, find_networks
-from modules.prompts.notices import PromptWarning, warn
+from modules.prompts.notices import MAX_WARNINGS, PromptWarning, warn
 from modules.prompts.positions import CutText
 from modules.prompts.schedule import Budget, ScheduleEntry, Timing, build_schedule
 
 _UNENCODABLE = re.compile("[\x00\ud800-\udfff]")
-
-MAX_WARNINGS = 50
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from modules.prompts.notices import PromptWarning, warn
+from modules.prompts.notices import PromptWarning, WarningList
 
 MAX_DEPTH = 100
 MAX_CHARACTERS = 4_000_000
@@ -122,7 +122,7 @@ def build_schedule(text: str, timing: Timing, budget: Budget | None = None) -> S
         if state not in written:
             if entries and budget.spent:
                 step = entries[-1].end_step
-                tree.warnings.append(warn("schedule_limited", 0, len(text), step=step))
+                tree.warnings.add("schedule_limited", 0, len(text), step=step)
                 entries[-1] = ScheduleEntry(timing.steps, entries[-1].text)
                 break
             written[state] = _write(root, end_step, budget)
@@ -145,7 +145,7 @@ class _TreeBuilder:
         self.switches: set[int] = set()
         self.sorted_switches: list[int] = []
         self.period = 1
-        self.warnings: list[PromptWarning] = []
+        self.warnings = WarningList()
         self.work = 0
 
     def build(self) -> list[_Node]:
@@ -221,7 +221,7 @@ class _TreeBuilder:
         """The switch or alternation that `frame` is, or None when it is a plain bracket."""
         if "|" in frame.separators:
             if ":" in frame.separators:
-                self.warnings.append(warn("mixed_alternation", frame.start, end))
+                self.warnings.add("mixed_alternation", frame.start, end)
             options = self._options(frame)
             self.period = min(math.lcm(self.period, len(options)), self.timing.steps)
             return _Alternation(tuple(options))
@@ -234,7 +234,7 @@ class _TreeBuilder:
             return None
         when = number.group(1)
         if len(frame.separators) > 2:
-            self.warnings.append(warn("schedule_parts", frame.start, end, when=when[:20]))
+            self.warnings.add("schedule_parts", frame.start, end, when=when[:20])
             return None
         return self._switch(frame, when, end)
 
@@ -243,7 +243,7 @@ class _TreeBuilder:
         if 1 <= step < self.timing.steps:
             self.switches.add(step)
         elif step and "." in when and not self.timing.first_fraction:
-            self.warnings.append(warn("schedule_never", frame.start, end, when=when[:20]))
+            self.warnings.add("schedule_never", frame.start, end, when=when[:20])
         parts = [self._merge(part) for part in frame.parts[:-1]]
         before = parts[0] if len(parts) == 2 else []
         return _Switch(before, parts[-1], step)

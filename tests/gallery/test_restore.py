@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modules.gallery import a1111_parameters, compose, image_infotext, parse, to_request
+from modules.prompts import Style, StyleBook
 from modules.requests.generation import GenerationRequest
 
 A1111 = """a cat, [dog:bird:0.5]
@@ -169,6 +171,34 @@ def test_our_own_images_restore_to_the_same_request(
         "beta_dist_beta": 0.3,
         "sd_model_checkpoint": "0123456789",
     }
+
+
+def test_styles_in_the_prompts_are_taken_out_as_the_setting_says(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    book = StyleBook(tmp_path / "styles.csv")
+    book.save(Style("photo", "photo of {prompt}", "drawing"))
+    parsed = parse("photo of a cat\nNegative prompt: bad, drawing\nSteps: 1, Seed: 1, CFG scale: 1")
+    plain = {"prompt": "photo of a cat", "negative_prompt": "bad, drawing"}
+    short = {"prompt": "a cat", "negative_prompt": "bad"}
+    expected = {
+        "Apply if any": {**short, "styles": ["photo"]},
+        "Apply": {**short, "styles": ["photo"]},
+        "Discard": short,
+        "Ignore": plain,
+    }
+    for mode, fields in expected.items():
+        found = to_request(parsed, {**options, "infotext_styles": mode}, styles=book).fields
+        assert {key: found.get(key) for key in fields} == fields
+        assert ("styles" in found) == ("styles" in fields)
+
+
+def test_fields_can_be_left_out_by_a_setting(options: dict[str, Any]) -> None:
+    options["infotext_skip_pasting"] = ["Seed", "Prompt"]
+    fields = to_request(parse(A1111), options).fields
+    assert "seed" not in fields
+    assert "prompt" not in fields
+    assert fields["steps"] == 30
 
 
 def test_the_api_table_is_all_strings_with_sizes_split_and_defaults() -> None:
