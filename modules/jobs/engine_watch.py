@@ -99,7 +99,7 @@ class EngineWatch:
             with self._lock:
                 self._device = event.device or self._device
                 self.versions = dict(event.versions)
-            if self.state in (STARTING, RESTARTING, STOPPED):
+            if event.device and self.state in (STARTING, RESTARTING, STOPPED):
                 self.set_state(READY)
             return
         with self._lock:

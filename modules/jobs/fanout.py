@@ -1,7 +1,7 @@
-"""News for everyone who watches: each watcher has a small mailbox that keeps the newest of each kind.
+"""News for everyone who watches: each has a small mailbox that keeps the newest of each kind.
 
-A slow watcher never holds up the worker and never misses a state: messages about the same thing replace
-each other in the mailbox, so its size is bounded by the number of things, not by time.
+A slow watcher never holds up the worker and never misses a state: messages about the same thing
+replace each other in the mailbox, so its size is bounded by the number of things, not by time.
 """
 
 from __future__ import annotations

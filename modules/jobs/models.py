@@ -14,6 +14,7 @@ from modules.requests.errors import RequestError
 log = logging.getLogger("easel.jobs")
 
 LOAD_SECONDS = 900.0
+MAX_FAILURES = 2
 
 
 class LoadFailed(RuntimeError):  # noqa: N818 - reads as what happened
@@ -28,6 +29,7 @@ class ModelControl:
         self._preparer = preparer
         self._watch = watch
         self._expected: str | None = None
+        self._failures = 0
 
     @property
     def expected_path(self) -> str | None:
@@ -37,6 +39,10 @@ class ModelControl:
     def expect(self, path: str | None) -> None:
         """A job begins that will load this checkpoint if it is not there."""
         self._expected = path
+
+    def may_try_again(self) -> bool:
+        """False when loading has failed twice in a row: a file that kills the engine is left alone."""
+        return self._failures < MAX_FAILURES
 
     def load_chosen(self) -> None:
         """Load the checkpoint that the settings name, if it is not loaded.
@@ -69,6 +75,7 @@ class ModelControl:
             )
         finally:
             self._expected = None
+        self._failures = 0 if reply.ok else self._failures + 1
         if not reply.ok:
             reason = str(reply.payload.get("error") or "the engine gave no reason")
             self._watch.take(events.ModelFailed(name=info.title, reason=reason))

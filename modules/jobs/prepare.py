@@ -1,6 +1,7 @@
 """From a request to a job that can be repeated: everything random or changeable is settled here.
 
-Nothing is allocated and nothing is stored; a request that cannot be done is refused with one sentence.
+Nothing is allocated and nothing is stored; a request that cannot be done is refused with one
+sentence.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MAX_PROMPT_CHARACTERS = 4_000_000
 
 @dataclass(frozen=True)
 class Preparer:
-    """Settles requests with the settings, styles, wildcards and model files of this installation."""
+    """Settles requests with this installation's settings, styles, wildcards and model files."""
 
     options: OptionStore
     catalog: Catalog
@@ -168,7 +169,7 @@ class Preparer:
             raise RequestError(
                 "prompt",
                 f"{len(prompt) + len(negative)} characters",
-                f"{count} images with this prompt are more than {MAX_PROMPT_CHARACTERS} characters; "
+                f"{count} images with this prompt exceed {MAX_PROMPT_CHARACTERS} characters; "
                 "ask for fewer images or a shorter prompt.",
             )
         seeds, subseeds = expand_seeds(

@@ -16,7 +16,7 @@ SMOOTHING = 0.3
 
 @dataclass(frozen=True)
 class ProgressSnapshot:
-    """Everything a progress bar needs. ``eta`` and ``elapsed`` in seconds, ``progress`` in 0 .. 1."""
+    """Everything a progress bar needs: ``eta``, ``elapsed`` in seconds, ``progress`` in 0 .. 1."""
 
     job: str | None = None
     state: str = "idle"

@@ -1,8 +1,8 @@
 """Finished pictures on their way to disk, one after another on a thread of their own.
 
-A picture goes to the user's output folder, else (not asked for, disk full, folder not writable) to the
-cache folder, else it stays in memory: it can always be seen and downloaded, and the record says why it
-is not where it should be.
+A picture goes to the user's output folder, else (not asked for, disk full, folder not writable)
+to the cache folder, else it stays in memory: it can always be seen and downloaded, and the record
+says why it is not where it should be.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One run of one job: the engine's events become progress, previews, saved pictures and an ending."""
+"""One run of one job: events become progress, previews, saved pictures and an ending."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which waiting job runs next: in order, but jobs of the loaded checkpoint may go first for a while."""
+"""Which waiting job runs next: in order, but jobs of the loaded checkpoint may go first."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def choose_next(
 ) -> JobRecord | None:
     """The job to run, given the checkpoint that is loaded and how often each job was overtaken.
 
-    Switching checkpoints costs seconds, so a job further back that needs the loaded one may pass the
-    front; the front is passed at most ``MAX_OVERTAKEN`` times, so no one starves.
+    Switching checkpoints costs seconds, so a job further back that needs the loaded one may pass
+    the front; the front is passed at most ``MAX_OVERTAKEN`` times, so no one starves.
     """
     if not waiting:
         return None

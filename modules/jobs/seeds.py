@@ -1,4 +1,4 @@
-"""Seeds of a job's images, drawn before the job is stored so that a restart repeats the same pictures."""
+"""Seeds of a job's images, drawn before it is stored so that a restart repeats the pictures."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from modules.jobs.records import (
 )
 from modules.jobs.results import ResultKeeper
 from modules.jobs.run import JobRun
-from modules.jobs.schedule import choose_next
+from modules.jobs.schedule import LOOK_AHEAD, choose_next
 from modules.jobs.store import JobStore
 from modules.jobs.worker import Worker
 from modules.requests import events
@@ -94,7 +94,7 @@ class JobService:
         self._recover()
         self.backend.start()
         self._worker.start()
-        if load_first and not self.store.waiting():
+        if load_first and not self.store.count(QUEUED):
             self._worker.between_jobs(self.models.load_chosen)
         self._worker.nudge()
 
@@ -116,7 +116,7 @@ class JobService:
         self.store.close()
 
     def _recover(self) -> None:
-        """Jobs that were running when the program ended wait again, or are parked after two times."""
+        """Jobs that ran when the program ended wait again, or are parked after two times."""
         for record in reversed(self.store.running()):
             if record.attempts >= MAX_ATTEMPTS:
                 self._finish_row(
@@ -224,7 +224,7 @@ class JobService:
     def _position(self, record: JobRecord) -> int | None:
         if record.state != QUEUED:
             return None
-        ids = [job.id for job in self.store.waiting()]
+        ids = self.store.waiting_ids()
         return ids.index(record.id) + 1 if record.id in ids else None
 
     def _progress_of(self, record: JobRecord) -> float:
@@ -367,14 +367,14 @@ class JobService:
         return record.state == RUNNING and self.interrupt(job_id)
 
     def move(self, job_id: str, to: str) -> int:
-        """Move a waiting job ``up``, ``down``, to the ``top`` or ``bottom``; returns its place from 1.
+        """Move a waiting job ``up``, ``down``, to the ``top`` or ``bottom``; returns its new place.
 
         Raises:
             UnknownJob: no waiting job has this id.
             RequestError: ``to`` is none of the four.
         """
         with self._lock:
-            ids = [job.id for job in self.store.waiting()]
+            ids = self.store.waiting_ids()
             if job_id not in ids:
                 raise UnknownJob(job_id)
             place = ids.index(job_id)
@@ -409,11 +409,10 @@ class JobService:
                     f"the job is {record.state}; only an unfinished one can be retried.",
                 )
             self._check_room(record.client)
-            last = max((job.position for job in self.store.waiting()), default=record.position)
             self.store.update(
                 job_id,
                 state=QUEUED,
-                position=last + 1,
+                position=self.store.edge_positions()[1] + 1,
                 attempts=0,
                 error=None,
                 started=None,
@@ -454,7 +453,7 @@ class JobService:
         with self._lock:
             if self._paused or self._worker.stopping:
                 return None
-            waiting = self.store.waiting()
+            waiting = self.store.waiting(LOOK_AHEAD)
             job = choose_next(waiting, self.engine.loaded.path, self._overtaken)
             if job is None:
                 return None
@@ -509,7 +508,7 @@ class JobService:
 
     def _requeue_first(self, record: JobRecord) -> None:
         with self._lock:
-            first = min((job.position for job in self.store.waiting()), default=record.position)
+            first = self.store.edge_positions()[0]
             self.store.update(
                 record.id,
                 state=QUEUED,
@@ -545,7 +544,8 @@ class JobService:
     # ---- news
 
     def _announce(self, record: JobRecord) -> None:
-        self.fanout.publish({"type": "job", "job": self.describe(record)})
+        if self.fanout.count:
+            self.fanout.publish({"type": "job", "job": self.describe(record)})
         self._announce_queue()
 
     def _announce_queue(self) -> None:
@@ -558,6 +558,13 @@ class JobService:
             return
         self.engine.take(event, self.models.expected_path)
         self._follow_backend()
+        if isinstance(event, events.Hello) and event.device:
+            self._load_after_restart()
+
+    def _load_after_restart(self) -> None:
+        """A new engine has no model; load it at once, unless loading is what killed the last one."""
+        if self.backend.status.restarts and not self.busy and self.models.may_try_again():
+            self._worker.between_jobs(self.models.load_chosen)
 
     def _follow_backend(self) -> None:
         status = self.backend.status

@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     position REAL NOT NULL, created REAL NOT NULL, started REAL, finished REAL,
     attempts INTEGER NOT NULL DEFAULT 0, save INTEGER NOT NULL DEFAULT 1,
     prepared TEXT NOT NULL, error TEXT, warnings TEXT NOT NULL DEFAULT '[]',
-    facts TEXT NOT NULL DEFAULT '{}', timings TEXT NOT NULL DEFAULT '{}', hidden INTEGER NOT NULL DEFAULT 0
+    facts TEXT NOT NULL DEFAULT '{}', timings TEXT NOT NULL DEFAULT '{}',
+    hidden INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, position);
 CREATE INDEX IF NOT EXISTS jobs_by_finished ON jobs (finished);
@@ -174,9 +175,24 @@ class JobStore:
             query = "SELECT 1 FROM jobs WHERE id = ?"
             return self._connection.execute(query, (job_id,)).fetchone() is not None
 
-    def waiting(self) -> list[JobRecord]:
-        """Queued jobs in the order of the queue, without images."""
-        return self._select("state = ? ORDER BY position", (QUEUED,))
+    def waiting(self, limit: int = -1) -> list[JobRecord]:
+        """Queued jobs in the order of the queue; all, or the first ``limit``."""
+        return self._select("state = ? ORDER BY position LIMIT ?", (QUEUED, limit))
+
+    def waiting_ids(self) -> list[str]:
+        """Ids of queued jobs in the order of the queue."""
+        query = "SELECT id FROM jobs WHERE state = ? ORDER BY position"
+        with self._lock:
+            return [row[0] for row in self._connection.execute(query, (QUEUED,))]
+
+    def edge_positions(self) -> tuple[float, float]:
+        """Positions of the first and the last queued job; of all jobs when none is queued."""
+        query = "SELECT MIN(position), MAX(position) FROM jobs"
+        with self._lock:
+            row = self._connection.execute(f"{query} WHERE state = ?", (QUEUED,)).fetchone()
+            if row[0] is None:
+                row = self._connection.execute(query).fetchone()
+        return row[0] or 0.0, row[1] or 0.0
 
     def running(self) -> list[JobRecord]:
         """Jobs marked as running, with the images they have so far."""

@@ -41,7 +41,7 @@ def gate_config(flags: Flags) -> GateConfig:
     """
     if flags.share:
         raise StartRefused(
-            "--share is refused: a public tunnel would show your pictures and prompts to strangers; "
+            "--share is refused: a public tunnel would show your pictures to strangers; "
             "use an SSH tunnel, or --listen with --gradio-auth user:password."
         )
     try:

@@ -11,7 +11,7 @@ Message = MutableMapping[str, Any]
 
 
 class PagePolicy:
-    """Collects an HTML page of Gradio's, takes out what would fetch from elsewhere, signs the rest."""
+    """Takes out of Gradio's page what would fetch from elsewhere, and signs its scripts."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app

@@ -25,7 +25,7 @@ SHUTDOWN_SECONDS = 3
 
 
 class PatientProtocol(H11Protocol):
-    """Closes connections whose request line and headers take too long: uvicorn would wait for ever."""
+    """Closes connections whose headers take too long; uvicorn would wait for ever."""
 
     _header_timer: asyncio.TimerHandle | None = None
 

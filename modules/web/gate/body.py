@@ -15,8 +15,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 class BodyGuard:
     """Counts one request's body.
 
-    After a violation the application sees a client that went away, and ``violation`` holds the status
-    and sentence that the gate answers with.
+    After a violation the application sees a client that went away, and ``violation`` holds the
+    status and sentence that the gate answers with.
     """
 
     def __init__(self, receive: Receive, max_bytes: int, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """The gate: every HTTP request and WebSocket passes it before any other code of ours or Gradio's.
 
-Order: Host, then who asks (Origin and Fetch-Metadata), then the login, then sizes; security headers are
-put on the way out, so that no route can forget them.
+Order: sizes, Host, who asks (Origin and Fetch-Metadata), login, body; security headers are put on
+the way out, so that no route can forget them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_URL_BYTES = 16 * 1024
@@ -147,7 +148,7 @@ class _Outgoing:
         self._guard = guard
         self._started = False
         self._replaced = False
-        self.extra: tuple[tuple[bytes, bytes], ...] = ()
+        self.extra: RawHeaders = ()
 
     async def send(self, message: Message) -> None:
         if self._replaced:
@@ -186,7 +187,7 @@ class _Outgoing:
             headers.append((b"connection", b"close"))
         await self._answer(status, headers, json.dumps(body).encode())
 
-    async def redirect(self, location: str, extra: tuple[tuple[bytes, bytes], ...]) -> None:
+    async def redirect(self, location: str, extra: RawHeaders) -> None:
         # One leading slash only: "//host" would lead to another machine.
         headers = [(b"location", b"/" + location.encode("ascii", "ignore")), *extra]
         await self._answer(303, headers, b"")

@@ -39,7 +39,8 @@ def page_policy(html: bytes) -> str:
     return (
         "default-src 'self'; "
         f"script-src 'self' 'unsafe-eval' blob: {hashes}; "
-        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "media-src 'self' data: blob:; "
         "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
         "object-src 'none'; base-uri 'self'; form-action 'self'; frame-src 'none'; "
         "frame-ancestors 'none'"

@@ -19,7 +19,7 @@ _HOST = re.compile(
 class HostList:
     """The names this server answers to.
 
-    Any port is accepted, so that an SSH tunnel on another port works; rebinding cannot choose a name.
+    Any port is accepted, so that an SSH tunnel works; rebinding cannot choose a name.
     """
 
     names: frozenset[str]
@@ -33,7 +33,7 @@ class HostList:
         return cls(frozenset(name.lower().strip("[]") for name in names if name), any_address)
 
     def allows(self, host: str) -> bool:
-        """Whether a ``Host`` header's value is one of ours, in the exact form ``name`` or ``name:port``."""
+        """Whether a ``Host`` header's value, ``name`` or ``name:port``, is one of ours."""
         match = _HOST.fullmatch(host)
         if match is None or int(match["port"] or 0) > 65535:
             return False

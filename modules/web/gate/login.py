@@ -1,4 +1,4 @@
-"""Who may come in when the user asked for a login: HTTP Basic, then a cookie; or a one-time link."""
+"""Who may come in when there is a login: HTTP Basic, then a cookie; or a one-time link."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Login:
         return self.token_is_valid(password)
 
     def earns_session(self, headers: Mapping[str, str]) -> bool:
-        """Whether this request's own credentials open the whole page, so that it may get the cookie."""
+        """Whether this request's own credentials open the page, so that it may get the cookie."""
         kind, _, value = headers.get("authorization", "").partition(" ")
         if kind.lower() != "basic" or self.session_is_valid(headers.get("cookie", "")):
             return False

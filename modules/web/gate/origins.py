@@ -43,8 +43,8 @@ class OriginRule:
     def refuses(self, method: str, scheme: str, headers: Mapping[str, str]) -> str | None:
         """Why a request must not pass, or None.
 
-        Browsers cannot leave out or forge ``Origin`` on a POST or ``Sec-Fetch-Site`` on loopback, so a
-        request without both was made by a program, not by a website.
+        Browsers cannot leave out or forge ``Origin`` on a POST or ``Sec-Fetch-Site`` on loopback,
+        so a request without both was made by a program, not by a website.
         """
         origin = headers.get("origin")
         if origin is not None:

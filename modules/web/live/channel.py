@@ -1,7 +1,7 @@
 """``/live/ws``: a snapshot at once, then news as they happen; nothing is accepted from the client.
 
-Text frames are JSON objects with a ``type``. A binary frame is a preview: four bytes with the length of
-a JSON header (big endian), the header, then the encoded image.
+Text frames are JSON objects with a ``type``. A binary frame is a preview: four bytes with the
+length of a JSON header (big endian), the header, then the encoded image.
 """
 
 from __future__ import annotations

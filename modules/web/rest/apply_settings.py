@@ -94,7 +94,8 @@ def check_output_folder(paths: Paths, key: str, value: str) -> None:
         raise RequestError(
             key,
             value,
-            f"{shorten(value)!r} lies inside the program; allowed: {paths.outputs} or a folder elsewhere.",
+            f"{shorten(value)!r} lies inside the program; "
+            f"allowed: {paths.outputs} or a folder elsewhere.",
         )
 
 

@@ -1,4 +1,4 @@
-"""``/easel/v1``: what the page's forms need: prompts, pictures' parameters, styles, settings, models."""
+"""``/easel/v1`` for the page's forms: prompts, pictures' parameters, styles, settings, models."""
 
 from __future__ import annotations
 

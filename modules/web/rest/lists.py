@@ -1,4 +1,4 @@
-"""The lists of ``/sdapi/v1``: samplers, models, styles and what is not there yet, in A1111's shapes."""
+"""The lists of ``/sdapi/v1``: samplers, models, styles, in A1111's shapes."""
 
 from __future__ import annotations
 
