@@ -1,4 +1,4 @@
-"""The page a person sees: Gradio forms and tabs, our own scripts for progress, results and settings."""
+"""The page a person sees: Gradio forms and tabs, our own scripts for everything that moves."""
 
 from __future__ import annotations
 

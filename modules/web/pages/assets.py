@@ -31,13 +31,19 @@ def version() -> str:
     return digest.hexdigest()[:12]
 
 
+@cache
+def modules() -> tuple[str, ...]:
+    """Names of all script modules, for loading them at once instead of one behind another."""
+    return tuple(sorted(path.name for path in STATIC.glob("*.js") if path.name != "boot.js"))
+
+
 def url(name: str) -> str:
     """Address of a file in ``static/``, relative to the program's root."""
     return f"{PREFIX}/{version()}/{name}"
 
 
 def find(name: str) -> Path | None:
-    """The file behind a requested name; ``None`` when there is none or the name leaves the folder."""
+    """The file behind a requested name; ``None`` if there is none or it lies outside."""
     path = (STATIC / name).resolve()
     inside = path.is_relative_to(STATIC) and path.suffix in TYPES
     return path if inside and path.is_file() else None

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from modules.web.pages import png_info, queue_panel, settings_page, txt2img, wiring
+from modules.web.pages import png_info, queue_panel, settings_page, state, txt2img, wiring
 from modules.web.pages.parts import quick
 from modules.web.pages.shell import TITLE
 from modules.web.pages.text import text
@@ -43,7 +43,7 @@ def mount_arguments(context: Any) -> dict[str, Any]:
     """What ``gr.mount_gradio_app`` needs beside the Blocks, as Blocks itself drops these."""
     return {
         "theme": make_theme(),
-        "i18n": gradio_texts(),
+        "i18n": gradio_texts(f"option.{key}" for key in state.quick_keys(context)),
         "footer_links": [],
         "run_history": False,
         "ssr_mode": False,

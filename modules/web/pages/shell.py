@@ -28,6 +28,7 @@ class PageShell:
     def __init__(self, app: App, context: Any) -> None:
         self.app = app
         self.options = context.options
+        self.theme = getattr(context.flags, "theme", None)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         root = scope.get("root_path", "")
@@ -39,16 +40,18 @@ class PageShell:
         language = choose_language(
             str(self.options.get("localization")), _header(scope, b"accept-language")
         )
-        await self.app(scope, receive, _Rewriter(send, root, language))
+        theme = self.theme or str(self.options.get("gradio_theme"))
+        await self.app(scope, receive, _Rewriter(send, root, language, theme))
 
 
 class _Rewriter:
     """Holds back one HTML answer until it is whole, then sends it changed."""
 
-    def __init__(self, send: Send, root: str, language: str) -> None:
+    def __init__(self, send: Send, root: str, language: str, theme: str) -> None:
         self.send = send
         self.root = root
         self.language = language
+        self.theme = theme
         self.start: Message | None = None
         self.body = bytearray()
 
@@ -63,7 +66,8 @@ class _Rewriter:
             await self.send(message)
 
     async def _finish(self, start: Message) -> None:
-        page = rewrite(self.body.decode("utf-8"), self.root, self.language).encode("utf-8")
+        text = rewrite(self.body.decode("utf-8"), self.root, self.language, self.theme)
+        page = text.encode("utf-8")
         kept = [(k, v) for k, v in start["headers"] if k.lower() not in _REPLACED]
         start["headers"] = [
             *kept,
@@ -78,8 +82,8 @@ class _Rewriter:
 _REPLACED = (b"content-length", b"cache-control", b"vary")
 
 
-def rewrite(page: str, root: str, language: str) -> str:
-    """Gradio's page with our head: the language of the visit, our styles and scripts first."""
+def rewrite(page: str, root: str, language: str, theme: str = "dark") -> str:
+    """Gradio's page with our head: language, colours, our styles and scripts first."""
     tag = html.escape(language)
     head = [
         "<head>",
@@ -87,10 +91,12 @@ def rewrite(page: str, root: str, language: str) -> str:
         '<meta name="description" content="Easel: pictures from words, on your own machine">',
         f'<link rel="icon" type="image/svg+xml" href="{root}{assets.url("easel.svg")}">',
         f'<script src="{root}/easel/boot.js?lang={tag}&amp;v={assets.version()}" '
-        f'data-root="{html.escape(root)}"></script>',
+        f'data-root="{html.escape(root)}" data-theme="{html.escape(theme)}"></script>',
     ]
     for name in assets.STYLESHEETS:
         head.append(f'<link rel="stylesheet" href="{root}{assets.url(name)}">')
+    for name in assets.modules():
+        head.append(f'<link rel="modulepreload" href="{root}{assets.url(name)}">')
     head.append(f'<script type="module" src="{root}{assets.url("app.js")}"></script>')
     page = _DROPPED.sub("", page)
     page = re.sub(r'<html([^>]*)\blang="[^"]*"', rf'<html\1lang="{tag}"', page, count=1)

@@ -1,4 +1,4 @@
-"""What the form needs to know of the running program: lists, settings in force, the model's defaults."""
+"""What the form needs to know: lists, settings in force, the model's own defaults."""
 
 from __future__ import annotations
 
@@ -23,17 +23,21 @@ FORM_OPTIONS = (
     "send_seed",
     "send_size",
     "disable_weights_auto_swap",
-    "infotext_skip_pasting",
-    "interrupt_after_current",
-    "notification_audio",
-    "localization",
+    "include_styles_into_token_counters",
+    "hidden_tabs",
+    "show_progressbar",
+    "do_not_show_images",
+    "js_modal_lightbox_initially_zoomed",
+    "prevent_screen_sleep_during_generation",
+    "use_model_defaults",
 )
 """Settings that the page's scripts read."""
 
 
-def sampler_names() -> list[str]:
-    """Names of the Sampling method list."""
-    return [sampler.name for sampler in SAMPLERS]
+def sampler_names(context: Any) -> list[str]:
+    """Names of the Sampling method list, without those that a setting hides."""
+    hidden = set(context.options.get("hide_samplers"))
+    return [sampler.name for sampler in SAMPLERS if sampler.name not in hidden]
 
 
 def scheduler_labels() -> list[str]:
@@ -98,16 +102,17 @@ def page_state(context: Any) -> dict[str, Any]:
     checkpoint = chosen_checkpoint(context)
     wishes = context.catalog.default_parameters(checkpoint) if checkpoint else {}
     known = form_defaults()
+    welcome = context.options.get("use_model_defaults")
     return {
         "checkpoint": checkpoint.title if checkpoint else None,
         "defaults": known,
-        "model_defaults": {k: v for k, v in wishes.items() if k in known},
+        "model_defaults": {k: v for k, v in wishes.items() if k in known and welcome},
         "examples": list(wishes.get("examples", ()))[:12],
         "lists": {
             "checkpoints": checkpoint_titles(context),
             "vaes": vae_names(context),
             "styles": style_names(context),
-            "samplers": sampler_names(),
+            "samplers": sampler_names(context),
             "schedulers": scheduler_labels(),
         },
         "options": _form_options(context),
@@ -119,4 +124,16 @@ def page_state(context: Any) -> dict[str, Any]:
 
 def _form_options(context: Any) -> dict[str, Any]:
     values = context.options.as_dict()
-    return {key: values[key] for key in FORM_OPTIONS if key in values}
+    wanted = dict.fromkeys((*FORM_OPTIONS, *quick_keys(context), *_in_infotext(context)))
+    return {key: values[key] for key in wanted if key in values}
+
+
+def quick_keys(context: Any) -> list[str]:
+    """Settings of the bar above the tabs: the known ones of ``quicksettings_list``."""
+    table = context.options.table
+    return [key for key in context.options.get("quicksettings_list") if key in table]
+
+
+def _in_infotext(context: Any) -> list[str]:
+    """Settings that a picture's parameters may name; the page tells which differ."""
+    return [option.key for option in context.options.table.by_infotext().values()]

@@ -1,4 +1,4 @@
-"""Easel's colours: a dark and an equal light set over Gradio's theme variables, system fonts only."""
+"""Easel's colours, dark and light alike, over Gradio's theme variables; no fetched fonts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,15 @@ SANS = (
     "Noto Sans CJK SC",
     "sans-serif",
 )
-MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
+MONO = (
+    "ui-monospace",
+    "SF Mono",
+    "Cascadia Mono",
+    "Menlo",
+    "Consolas",
+    "DejaVu Sans Mono",
+    "monospace",
+)
 
 _PAIRS: dict[str, tuple[str, str]] = {
     # variable: (light, dark)

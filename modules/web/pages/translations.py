@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -33,12 +33,16 @@ def gradio_locale(language: str) -> str:
     return _GRADIO_LOCALES[language]
 
 
-def gradio_texts() -> gr.I18n:
-    """The labels of Gradio's components (keys ``form.*``) in every language."""
+def gradio_texts(more: Iterable[str] = ()) -> gr.I18n:
+    """The labels of Gradio's components (keys ``form.*`` and ``more``) in every language."""
+    wanted = set(more)
     tables = {}
     for language in LANGUAGES:
-        chosen = {key: text for key, text in texts(language).items() if key.startswith("form.")}
-        tables[gradio_locale(language)] = chosen
+        tables[gradio_locale(language)] = {
+            key: text
+            for key, text in texts(language).items()
+            if key.startswith("form.") or key in wanted
+        }
     return gr.I18n(**tables)
 
 

@@ -33,7 +33,7 @@ def build(context: Any) -> Txt2ImgTab:
         with gr.Column(scale=6, min_width=340, elem_id=f"{TAB}_settings"):
             prompts = prompt.build(TAB, state.style_names(context))
             sampling = sampler.build(
-                TAB, state.sampler_names(), state.scheduler_labels(), values
+                TAB, state.sampler_names(context), state.scheduler_labels(), values
             )
             size = dimensions.build(TAB, values)
             seeds = seed.build(TAB)

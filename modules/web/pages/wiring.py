@@ -1,7 +1,7 @@
 """All events of the page. They run in the browser and call the scripts in ``static/``.
 
 A script fills fields by leaving the values with ``Easel.form`` and pressing a hidden button, whose
-event then hands them to Gradio; so a picture dropped on a prompt, a reload and a button all take one way.
+event then hands them to Gradio; so a dropped picture, a reload and a button all take one way.
 """
 
 from __future__ import annotations
@@ -31,15 +31,13 @@ def wire(demo: gr.Blocks, quick: QuickPart, txt2img: Txt2ImgTab) -> None:
 
 
 def _on(event: Callable[..., Any], inputs: Any, outputs: Any, script: str) -> None:
-    event(None, inputs, outputs, js=script, **CLIENT)
+    event(None, inputs, outputs, js=script, trigger_mode="multiple", **CLIENT)
 
 
 def _wire_form(demo: gr.Blocks, fields: FormFields) -> None:
     """Fill the form at load and on demand; keep every change in the browser."""
     tab, names = fields.tab, json.dumps(fields.names)
-    demo.load(
-        None, None, fields.list, js=f"() => Easel.form.initial('{tab}', {names})", **CLIENT
-    )
+    demo.load(None, None, fields.list, js=f"() => Easel.form.initial('{tab}', {names})", **CLIENT)
     taker = gr.Button("take", elem_id=f"{tab}_take")
     _on(taker.click, None, fields.list, f"() => Easel.form.take('{tab}', {names})")
     gr.on(
@@ -61,8 +59,7 @@ def _wire_quick(demo: gr.Blocks, quick: QuickPart) -> None:
     taker = gr.Button("take", elem_id="quick_take")
     _on(taker.click, None, components, f"() => Easel.quick.values({keys})")
     for key, component in quick.fields.items():
-        event = component.change if isinstance(component, gr.Number) else component.input
-        _on(event, [component], None, f"(value) => Easel.quick.changed('{key}', value)")
+        _on(component.change, [component], None, f"(value) => Easel.quick.changed('{key}', value)")
 
 
 def _wire_actions(tab: Txt2ImgTab) -> None:

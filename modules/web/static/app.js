@@ -17,6 +17,8 @@ import "./drop.js";
 import "./keys.js";
 import "./forever.js";
 import "./title.js";
+import "./wake.js";
+import "./tabs.js";
 import "./actions.js";
 
 Object.assign(window.Easel, { live, form, quick, prompt, styles, output, page, toast });

@@ -22,7 +22,11 @@
     }
   };
   const asked = new URL(window.location.href).searchParams.get("__theme");
-  const known = (name) => (name === "dark" || name === "light" ? name : null);
+  const system = window.matchMedia.bind(window);
+  const known = (name) => {
+    if (name === "system") return system("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+    return name === "dark" || name === "light" ? name : null;
+  };
   let current = known(asked) ?? known(remembered()) ?? known(own?.dataset.theme) ?? "dark";
 
   const show = () => {
@@ -42,11 +46,21 @@
       show();
       document.dispatchEvent(new CustomEvent("easel:theme"));
     },
+    /** The setting changed: it holds again until the next press on the button. */
+    follow(setting) {
+      current = known(setting) ?? current;
+      try {
+        window.localStorage.removeItem(KEY);
+      } catch {
+        // Nothing was remembered.
+      }
+      show();
+      document.dispatchEvent(new CustomEvent("easel:theme"));
+    },
     toggle: () => theme.set(current === "dark" ? "light" : "dark"),
   };
 
   // Gradio asks the system for its colours; the answer is ours, so that a choice holds.
-  const system = window.matchMedia.bind(window);
   window.matchMedia = (query) => {
     if (!/prefers-color-scheme:\s*dark/.test(query)) return system(query);
     const silent = () => undefined;

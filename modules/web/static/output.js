@@ -2,6 +2,7 @@
 import * as api from "./api.js";
 import * as form from "./form.js";
 import * as toast from "./toast.js";
+import * as page from "./page.js";
 import { view } from "./viewer.js";
 import { live } from "./live.js";
 import { button, copyText, h, icon, openTab } from "./dom.js";
@@ -28,6 +29,7 @@ class Output extends HTMLElement {
     live.on("image", ({ job, image }) => job === this.job?.id && this.#takeImage(image));
     live.on("warning", ({ job, message }) => job === this.job?.id && this.#warn(message));
     document.addEventListener("keydown", (event) => this.#keys(event));
+    page.onOptions(() => this.#draw());
   }
 
   /** Show a finished or running job by its id. */
@@ -141,7 +143,7 @@ class Output extends HTMLElement {
   }
 
   #drawProgress(progress) {
-    this.progress.hidden = !this.running;
+    this.progress.hidden = !this.running || page.options.show_progressbar === false;
     this.classList.toggle("busy", this.running);
     if (!this.running) return;
     const mine = progress?.job === this.job.id ? progress : null;
@@ -175,7 +177,8 @@ class Output extends HTMLElement {
 
   #drawStage() {
     const preview = live.preview?.job === this.job?.id ? live.preview : null;
-    if (this.running && this.watching) this.#drawLive(preview);
+    if (page.options.do_not_show_images && this.images.length) this.#stageWith("empty", h("p", { class: "nothing" }, t("output.hidden")));
+    else if (this.running && this.watching) this.#drawLive(preview);
     else if (!this.images.length) this.#stageWith("empty", this.#empty());
     else if (this.selected === null) this.#stageWith("grid", ...this.images.map((image, at) => this.#tile(image, at)));
     else this.#stageWith("single", this.#picture(this.images[this.selected]));
@@ -299,7 +302,9 @@ class Output extends HTMLElement {
   }
 
   #view() {
-    if (this.images.length) view(this.images, this.selected ?? Math.max(0, this.images.indexOf(this.current)), (at) => this.#select(at));
+    if (!this.images.length) return;
+    if (page.options.js_modal_lightbox === false) open(config.root + (this.current ?? this.images[0]).url, "_blank", "noopener");
+    else view(this.images, this.selected ?? Math.max(0, this.images.indexOf(this.current)), (at) => this.#select(at));
   }
 
   #download() {

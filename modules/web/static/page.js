@@ -4,24 +4,39 @@ import { live } from "./live.js";
 
 let known = null;
 
+/** Settings that the scripts read, as last heard; empty until the first answer. */
+export const options = {};
+
 /** The state; asks the server only when it is not known or `fresh` is wanted. */
 export function state({ fresh = false } = {}) {
   if (known === null || fresh) {
-    known = api.get("/easel/page/state").catch((problem) => {
-      known = null;
-      throw problem;
-    });
+    known = api.get("/easel/page/state").then(
+      (found) => {
+        adopt(found.options);
+        return found;
+      },
+      (problem) => {
+        known = null;
+        throw problem;
+      },
+    );
   }
   return known;
 }
 
-/** A setting that the scripts read, or `fallback` while nothing is known. */
-export async function option(key, fallback) {
-  const { options } = await state();
-  return options[key] ?? fallback;
+/** Run `action` now and whenever settings change. */
+export function onOptions(action) {
+  document.addEventListener("easel:options", action);
+  action();
 }
 
-live.on("options", async (message) => {
-  const current = await state();
-  Object.assign(current.options, message.changed);
+function adopt(changed) {
+  Object.assign(options, changed);
+  document.dispatchEvent(new CustomEvent("easel:options"));
+}
+
+live.on("options", async ({ changed }) => {
+  adopt(changed);
+  const current = await state().catch(() => null);
+  if (current) Object.assign(current.options, changed);
 });

@@ -45,7 +45,7 @@ const check = debounce(async (tab) => {
   const elements = document.querySelectorAll(`easel-prompt-status[tab="${tab}"]`);
   const fresh = [...elements].some((element) => !element.dataset.checked);
   if (!elements.length || (lastAsked[tab] === asked && !fresh)) return;
-  if (await page.option("disable_token_counters", false).catch(() => false)) return;
+  if (page.options.disable_token_counters) return;
   lastAsked[tab] = asked;
   let answer;
   try {
@@ -108,12 +108,12 @@ document.addEventListener("paste", (event) => {
   toast.info(t("prompt.pasted_parameters"), { text: t("prompt.read"), run: read });
 });
 
-document.addEventListener("keydown", async (event) => {
+document.addEventListener("keydown", (event) => {
   const area = event.target.closest?.(".easel-prompt textarea");
   if (!area) return;
   const vertical = { ArrowUp: 1, ArrowDown: -1 }[event.key];
   const sideways = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  const { options } = await knownOptions;
+  const { options } = page;
   let edited = null;
   if (vertical && (event.ctrlKey || event.metaKey)) {
     edited = weigh(area.value, area.selectionStart, area.selectionEnd, vertical, {
@@ -124,22 +124,10 @@ document.addEventListener("keydown", async (event) => {
   } else if (sideways && event.altKey && options.keyedit_move !== false) {
     edited = move(area.value, area.selectionStart, area.selectionEnd, sideways);
   }
-  if (edited) write(area, edited);
+  if (!edited) return;
+  event.preventDefault();
+  write(area, edited);
 });
-
-// The browser's own meaning of these keys has to be stopped before anything is awaited.
-document.addEventListener(
-  "keydown",
-  (event) => {
-    if (!event.target.closest?.(".easel-prompt textarea")) return;
-    const weighs = (event.ctrlKey || event.metaKey) && ["ArrowUp", "ArrowDown"].includes(event.key);
-    const moves = event.altKey && ["ArrowLeft", "ArrowRight"].includes(event.key);
-    if (weighs || moves) event.preventDefault();
-  },
-  true,
-);
-
-const knownOptions = page.state().catch(() => ({ options: {} }));
 
 /** Replace a box's text so that the browser's undo still works. */
 function write(area, { text, start, end }) {

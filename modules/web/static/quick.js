@@ -9,6 +9,7 @@ import { debounce } from "./dom.js";
 const { t } = window.Easel;
 const LISTS = { sd_model_checkpoint: "checkpoints", sd_vae: "vaes" };
 const shown = {};
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /** What the bar should show now, as Gradio updates. */
 export async function values(keys) {
@@ -29,10 +30,11 @@ export async function values(keys) {
 
 /** A person chose something. */
 export function changed(key, value) {
-  if (value === null || value === undefined || value === "" || shown[key] === value) return;
+  const nothing = value === null || value === undefined || (value === "" && key in LISTS);
+  if (nothing || !(key in shown) || same(shown[key], value)) return;
   shown[key] = value;
-  if (key === "CLIP_stop_at_last_layers") storeLater(key, value);
-  else store(key, value);
+  if (key in LISTS || typeof value === "boolean") store(key, value);
+  else storeLater(key, value);
 }
 
 const storeLater = debounce((key, value) => store(key, value), 500);
@@ -91,9 +93,9 @@ document.addEventListener("click", (event) => {
 });
 
 live.on("options", (message) => {
-  const ours = ["sd_model_checkpoint", "sd_vae", "CLIP_stop_at_last_layers"];
-  const elsewhere = ours.some((key) => key in message.changed && message.changed[key] !== shown[key]);
-  if (elsewhere) refresh();
+  const ours = Object.keys(shown).filter((key) => key in message.changed);
+  const lists = ["hide_samplers", "use_model_defaults"].some((key) => key in message.changed);
+  if (lists || ours.some((key) => !same(message.changed[key], shown[key]))) refresh();
 });
 live.on("model", (message) => {
   if (message.state === "failed") toast.error(t("quick.model_failed", { name: message.name, reason: message.reason }));

@@ -22,6 +22,7 @@ class Status extends HTMLElement {
     const state = h("span", { class: "state", role: "status", id: "easel_engine" }, this.dot, this.words);
     this.replaceChildren(state, this.light, button("keyboard", t("keys.title"), help, { quiet: true }));
     live.on("snapshot engine model connection queue progress job", () => this.#draw());
+    live.on("options", ({ changed }) => changed.gradio_theme && theme.follow(changed.gradio_theme));
     document.addEventListener("easel:theme", () => this.#draw());
     this.#draw();
   }

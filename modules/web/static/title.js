@@ -4,9 +4,8 @@ import { live } from "./live.js";
 
 const PLAIN = "Easel";
 
-async function draw() {
-  const running = live.runningBrief;
-  const wanted = running && (await page.option("show_progress_in_title", true).catch(() => true));
+function draw() {
+  const wanted = live.runningBrief && page.options.show_progress_in_title !== false;
   const done = Math.round(100 * (live.running?.progress ?? 0));
   document.title = wanted ? `[${done}%] ${PLAIN}` : PLAIN;
 }

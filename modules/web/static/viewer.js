@@ -1,5 +1,6 @@
 // Full-screen viewer: arrows, zoom, download; Escape closes.
 import { button, h } from "./dom.js";
+import { options } from "./page.js";
 
 const { t, config } = window.Easel;
 
@@ -13,7 +14,7 @@ export function view(images, at, chosen) {
 
   const show = () => {
     const image = images[now];
-    dialog.classList.remove("zoomed");
+    dialog.classList.toggle("zoomed", Boolean(options.js_modal_lightbox_initially_zoomed));
     picture.src = config.root + image.url;
     picture.alt = image.kind === "grid" ? t("output.grid") : t("output.picture", { seed: image.seed });
     words.textContent = t("viewer.place", { now: now + 1, all: images.length, width: image.width, height: image.height });

@@ -1,4 +1,4 @@
-"""The bar above the tabs: checkpoint, VAE, clip skip, and the program's state."""
+"""The bar above the tabs: brand, the quick settings, and the program's state."""
 
 from __future__ import annotations
 
@@ -6,62 +6,77 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.components.base import Component
+from gradio.i18n import I18nData
 
+from modules.settings.options import Option
 from modules.web.pages import state
 from modules.web.pages.parts.element import element
 from modules.web.pages.parts.tools import tool_button
-from modules.web.pages.text import text
+
+WIDTHS = {"sd_model_checkpoint": (5, 180), "sd_vae": (2, 130)}
+"""Share of the bar and least width in pixels, where it is not the usual (1, 100)."""
 
 
 @dataclass(frozen=True)
 class QuickPart:
     """Components of the quick settings; ``fields`` maps setting → component."""
 
-    fields: dict[str, Any]
+    fields: dict[str, Component]
 
 
 def build(context: Any) -> QuickPart:
     """Place the bar above the tabs."""
-    checkpoint = state.chosen_checkpoint(context)
+    fields: dict[str, Component] = {}
     with gr.Row(elem_id="quicksettings"):
         element("easel-brand", "easel_brand")
-        chosen = gr.Dropdown(
-            choices=state.checkpoint_titles(context),
-            value=checkpoint.title if checkpoint else None,
-            label=text("checkpoint"),
-            elem_id="setting_sd_model_checkpoint",
-            scale=5,
-            min_width=180,
-            interactive=True,
-        )
-        tool_button("refresh_checkpoints", "refresh_sd_model_checkpoint", "refresh")
-        vae = gr.Dropdown(
-            choices=state.vae_names(context),
-            value=context.options.get("sd_vae"),
-            label=text("vae"),
-            elem_id="setting_sd_vae",
-            scale=2,
-            min_width=130,
-            allow_custom_value=True,
-            interactive=True,
-        )
-        clip_skip = gr.Number(
-            value=context.options.get("CLIP_stop_at_last_layers"),
-            label=text("clip_skip"),
-            elem_id="setting_CLIP_stop_at_last_layers",
-            precision=0,
-            minimum=1,
-            maximum=12,
-            step=1,
-            scale=1,
-            min_width=84,
-            interactive=True,
-        )
+        for key in state.quick_keys(context):
+            fields[key] = _field(context, context.options.table[key])
+            if key == "sd_model_checkpoint":
+                tool_button("refresh_checkpoints", "refresh_sd_model_checkpoint", "refresh")
         element("easel-status", "easel_status")
-    return QuickPart(
-        {
-            "sd_model_checkpoint": chosen,
-            "sd_vae": vae,
-            "CLIP_stop_at_last_layers": clip_skip,
-        }
-    )
+    return QuickPart(fields)
+
+
+def _field(context: Any, option: Option) -> Component:
+    scale, least = WIDTHS.get(option.key, (1, 100))
+    common: dict[str, Any] = {
+        "label": I18nData(f"option.{option.key}"),
+        "elem_id": f"setting_{option.key}",
+        "scale": scale,
+        "min_width": least,
+        "interactive": True,
+    }
+    value = context.options.get(option.key)
+    choices = _choices(context, option)
+    if option.key == "sd_model_checkpoint":
+        checkpoint = state.chosen_checkpoint(context)
+        value = checkpoint.title if checkpoint else None
+    if option.kind == "bool":
+        return gr.Checkbox(value, **common)
+    if option.kind in ("int", "float"):
+        return gr.Number(
+            value,
+            minimum=option.minimum,
+            maximum=option.maximum,
+            step=option.step or 1,
+            precision=0 if option.kind == "int" else None,
+            **common,
+        )
+    if choices is not None:
+        return gr.Dropdown(
+            choices,
+            value=value,
+            multiselect=option.kind == "multi",
+            allow_custom_value=True,
+            **common,
+        )
+    return gr.Textbox(value, **common)
+
+
+def _choices(context: Any, option: Option) -> list[str] | None:
+    if option.dynamic == "checkpoints":
+        return state.checkpoint_titles(context)
+    if option.dynamic == "vaes":
+        return state.vae_names(context)
+    return list(option.choices) if option.kind in ("choice", "multi") else None
