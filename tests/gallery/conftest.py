@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from modules.requests.generation import GenerationRequest
 from modules.settings.flags import parse_flags
 from modules.settings.paths import Paths
 from modules.settings.tables import build_table
+
+
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
 
 
 @pytest.fixture
