@@ -41,7 +41,7 @@ class ModelControl:
         self._expected = path
 
     def may_try_again(self) -> bool:
-        """False when loading has failed twice in a row: a file that kills the engine is left alone."""
+        """False after two failures in a row: a file that kills the engine is left alone."""
         return self._failures < MAX_FAILURES
 
     def load_chosen(self) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modules.catalog import Catalog, CheckpointInfo
+from modules.jobs.folders import check_output_folder
 from modules.jobs.seeds import expand_seeds, fix_seed
 from modules.prompts import StyleBook, WildcardLibrary, apply_styles, expand, strip_comments
 from modules.requests.errors import NotFoundInList, RequestError, shorten
@@ -80,6 +81,9 @@ class Preparer:
         return self.catalog.default_checkpoint()
 
     def _effective_options(self, request: GenerationRequest) -> dict[str, Any]:
+        for key, value in request.override_settings.items():
+            if key.startswith("outdir_") and isinstance(value, str):
+                check_output_folder(self.catalog.paths, key, value)
         try:
             return self.options.with_overrides(request.override_settings)
         except OptionError as error:

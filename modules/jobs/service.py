@@ -85,6 +85,7 @@ class JobService:
         self._paused = store.get_flag("paused") == "yes"
         self._worker = Worker(self._take_next, self._run)
         self._unsubscribe: Callable[[], None] | None = None
+        self._stopped = False
 
     # ---- life
 
@@ -100,6 +101,9 @@ class JobService:
 
     def stop(self, timeout: float = 8.0) -> None:
         """End the engine; a job that runs goes back to the queue as if it had not been started."""
+        if self._stopped:
+            return
+        self._stopped = True
         with self._lock:
             current = self._current
             if current is not None:
@@ -562,7 +566,7 @@ class JobService:
             self._load_after_restart()
 
     def _load_after_restart(self) -> None:
-        """A new engine has no model; load it at once, unless loading is what killed the last one."""
+        """A new engine has no model: load it, unless loading is what killed the last one."""
         if self.backend.status.restarts and not self.busy and self.models.may_try_again():
             self._worker.between_jobs(self.models.load_chosen)
 

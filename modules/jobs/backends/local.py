@@ -54,6 +54,10 @@ class _Run:
 
     def __init__(self, job: str) -> None:
         self.job = job
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was heard about an earlier try."""
         self.events: queue.SimpleQueue[Event | Outcome] = queue.SimpleQueue()
         self.clock = JobClock(time.monotonic())
 
@@ -194,11 +198,14 @@ class LocalBackend:
                 child = self._child
                 if child is None or self._stopping.is_set():
                     return False
-                run.clock = JobClock(time.monotonic())
+                # A fresh queue: the death of an engine that never got the job is not its ending.
+                run.begin()
                 self._run = run
                 self._status = replace(self._status, busy_job=run.job, state="busy")
             if child.send(command):
                 return True
+            with self._state:
+                self._run = None
             child.wait(1.0)
 
     def _follow(self, run: _Run, on_event: EventHandler) -> Outcome:

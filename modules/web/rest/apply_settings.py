@@ -6,12 +6,11 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from modules.jobs.folders import check_output_folder
 from modules.jobs.models import LoadFailed
-from modules.requests.errors import RequestError, shorten
-from modules.settings.paths import Paths
+from modules.requests.errors import RequestError
 from modules.web.context import AppContext
 
 log = logging.getLogger("easel.api")
@@ -72,31 +71,6 @@ def _load(context: AppContext, changed: Mapping[str, tuple[Any, Any]]) -> None:
         message = f"{error} The one before stays."
         context.jobs.fanout.publish({"type": "warning", "job": None, "message": message})
         raise LoadFailed(message) from error
-
-
-def check_output_folder(paths: Paths, key: str, value: str) -> None:
-    """Pictures and their texts must never land among the program's own files, where they could run.
-
-    Raises:
-        RequestError: the folder lies inside the program and is none of its output folders.
-    """
-    if not value:
-        return
-    try:
-        folder = (paths.data / Path(value).expanduser()).resolve()
-    except (OSError, ValueError, RuntimeError):
-        raise RequestError(key, value, f"{shorten(value)!r} is no folder name.") from None
-    results = (paths.outputs, paths.data / "log", paths.root / "outputs")
-    if any(folder.is_relative_to(root.resolve()) for root in results):
-        return
-    forbidden = (paths.root, paths.extensions, paths.models, paths.configs)
-    if any(folder.is_relative_to(root.resolve()) for root in forbidden):
-        raise RequestError(
-            key,
-            value,
-            f"{shorten(value)!r} lies inside the program; "
-            f"allowed: {paths.outputs} or a folder elsewhere.",
-        )
 
 
 def options_object(context: AppContext) -> dict[str, Any]:
