@@ -83,7 +83,7 @@ def build_empty(plan: ComponentPlan) -> torch.nn.Module:
     ) as error:
         reason = f"its {plan.part} has an impossible configuration ({shown(str(error))})"
         raise UnsupportedModelError(plan.path, reason) from error
-    _check(plan, network)
+    check_fits(plan, network)
     return network.eval().requires_grad_(False)
 
 
@@ -134,7 +134,13 @@ def _in_file_order(plan: ComponentPlan) -> Iterator[tuple[str, Source]]:
     yield from sorted(plan.sources.items(), key=place)
 
 
-def _check(plan: ComponentPlan, network: torch.nn.Module) -> None:
+def check_fits(plan: ComponentPlan, network: torch.nn.Module) -> None:
+    """Check that a plan has exactly the weights of a network, in shapes and number formats.
+
+    Raises:
+        UnreadableModelError: a weight is missing or has another shape.
+        UnsupportedModelError: there are weights too many, or they are quantised.
+    """
     expected = network.state_dict()
     missing = [name for name in expected if name not in plan.sources]
     if missing:

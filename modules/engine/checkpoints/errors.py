@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from modules.catalog.errors import ModelFileError
 
 
@@ -21,6 +23,9 @@ class ModelLoadError(Exception):
         super().__init__(self.sentence)
 
     @classmethod
-    def of(cls, error: ModelFileError) -> ModelLoadError:
-        """The same fault, told by the catalog."""
-        return cls(error.path.name, error.reason)
+    def of(cls, error: ModelFileError, model: Path) -> ModelLoadError:
+        """The catalog's error about `model`, or about a file inside of it."""
+        inside = error.path != model and error.path.is_relative_to(model)
+        if not inside:
+            return cls(error.path.name, error.reason)
+        return cls(model.name, f"{error.path.relative_to(model).as_posix()} {error.reason}")

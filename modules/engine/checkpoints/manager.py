@@ -24,6 +24,7 @@ from modules.engine.checkpoints.components import (
     ComponentPlan,
     Progress,
     build_empty,
+    check_fits,
     fill,
     materialise,
 )
@@ -103,7 +104,7 @@ class ModelManager:
         try:
             return self._load(path, vae, _steady(progress))
         except ModelFileError as error:
-            raise ModelLoadError.of(error) from error
+            raise ModelLoadError.of(error, path) from error
         except OSError as error:
             reason = f"cannot be read ({error.strerror or error})"
             raise ModelLoadError(path.name, reason) from error
@@ -152,7 +153,8 @@ class ModelManager:
         self.current, self._networks, self._wanted = model, choice.all(), (path, vae)
         if hashing:
             model.sha256, model.vae_sha256 = hashing.results()
-        self._release()
+        if choice.made:
+            self._release()
         progress(1.0)
         return model
 
@@ -164,14 +166,14 @@ class ModelManager:
         """
         choice = _Choice({}, {}, {})
         for name, component in plan.components.items():
-            empty = build_empty(component)
             stamp = _stamp(component)
             old = self._networks.get(name)
             if old is None or not self._takes(name, old, component):
-                choice.made[name] = _Network(empty, component, stamp)
+                choice.made[name] = _Network(build_empty(component), component, stamp)
             elif _same_weights(old, component, stamp):
                 choice.kept[name] = _Network(old.module, component, stamp)
             else:
+                check_fits(component, old.module)
                 choice.refilled[name] = _Network(old.module, component, stamp)
         return choice
 

@@ -13,6 +13,7 @@ from modules.prompts.tokens import PromptTokenizer
 
 START = "<|startoftext|>"
 END = "<|endoftext|>"
+MAX_TOKENIZER_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class ClipTower:
 
     def __init__(self, network: torch.nn.Module, tokenizer_folder: Path) -> None:
         self.network = network
-        self.tokenizer = PromptTokenizer.from_folder(tokenizer_folder)
+        self.tokenizer = _read_tokenizer(tokenizer_folder)
         embeddings = network.embeddings
         self.vocabulary, self.width = embeddings.token_embedding.weight.shape
         self.layers = len(network.encoder.layers)
@@ -109,3 +110,19 @@ class ClipTower:
                 f"the encoder knows {self.vocabulary} words"
             )
         return ids[0]
+
+
+def _read_tokenizer(folder: Path) -> PromptTokenizer:
+    """The tokenizer in a folder.
+
+    Raises:
+        ValueError: it is missing, far too big or not valid.
+    """
+    for file in folder.iterdir():
+        if file.stat().st_size > MAX_TOKENIZER_BYTES:
+            raise ValueError(f"its tokenizer's {file.name} is bigger than 64 MB")
+    try:
+        return PromptTokenizer.from_folder(folder)
+    except Exception as error:
+        # The tokenizers library raises bare exceptions for files that it does not understand.
+        raise ValueError(f"its tokenizer is not valid: {error}") from error
