@@ -11,71 +11,27 @@ import torch
 from torch import Tensor
 
 from modules.engine.sampling import schedules
+from modules.engine.sampling.levels import (
+    configured_model,
+    note_sampler_settings,
+    scheduled_sigmas,
+    spacing,
+    timestep_sigmas,
+)
 from modules.engine.sampling.model_sampling import TERMINAL_SIGMA, ModelSampling
 from modules.engine.sampling.noise import NoiseSource
 from modules.engine.sampling.params import SamplerParams
-from modules.engine.sampling.solvers.ddim import (
-    ddim_timesteps,
-    sample_ddim_cfgpp,
-    spaced_timesteps,
-    vp_scale,
+from modules.engine.sampling.solvers.ddim import vp_scale
+from modules.engine.sampling.solvers.dpm_solver import fast_levels
+from modules.engine.sampling.solvers.registry import (
+    FIRST_ORDER_AWARE,
+    OWN_WALK,
+    SOLVERS,
+    TAKES_NOISE,
 )
-from modules.engine.sampling.solvers.dpm_2 import sample_dpm_2, sample_dpm_2_ancestral
-from modules.engine.sampling.solvers.dpm_solver import (
-    fast_levels,
-    sample_dpm_adaptive,
-    sample_dpm_fast,
-)
-from modules.engine.sampling.solvers.dpmpp_sde import (
-    sample_dpmpp_2m_sde,
-    sample_dpmpp_2s_ancestral,
-    sample_dpmpp_3m_sde,
-    sample_dpmpp_sde,
-)
-from modules.engine.sampling.solvers.euler import (
-    sample_euler,
-    sample_euler_ancestral,
-    sample_heun,
-    sample_lcm,
-    sample_restart,
-)
-from modules.engine.sampling.solvers.multistep import sample_dpmpp_2m, sample_lms, sample_plms
-from modules.engine.sampling.solvers.unipc import sample_unipc, unipc_sigmas
 from modules.engine.sampling.step import BEGINNING, Denoiser, Resume, SamplerStep, at, toward
 from modules.requests.errors import RequestError
 from modules.requests.samplers import SamplerInfo, SchedulerInfo, effective_scheduler
-
-SOLVERS: dict[str, Callable[..., Iterator[SamplerStep]]] = {
-    "dpmpp_2m": sample_dpmpp_2m,
-    "dpmpp_sde": sample_dpmpp_sde,
-    "dpmpp_2m_sde": sample_dpmpp_2m_sde,
-    "dpmpp_2s_ancestral": sample_dpmpp_2s_ancestral,
-    "dpmpp_3m_sde": sample_dpmpp_3m_sde,
-    "euler_ancestral": sample_euler_ancestral,
-    "euler": sample_euler,
-    "lms": sample_lms,
-    "heun": sample_heun,
-    "dpm_2": sample_dpm_2,
-    "dpm_2_ancestral": sample_dpm_2_ancestral,
-    "dpm_fast": sample_dpm_fast,
-    "dpm_adaptive": sample_dpm_adaptive,
-    "restart": sample_restart,
-    "ddim": sample_euler_ancestral,
-    "ddim_cfgpp": sample_ddim_cfgpp,
-    "plms": sample_plms,
-    "unipc": sample_unipc,
-    "lcm": sample_lcm,
-}
-"""``SamplerInfo.function`` -> the generator. Adding a sampler: a row there, an entry here."""
-
-_FIRST_ORDER_AWARE = {"heun", "dpm_2", "dpm_2_ancestral", "plms", "restart"}
-_TAKES_NOISE = {
-    *("euler", "heun", "dpm_2", "dpm_2_ancestral", "euler_ancestral", "dpmpp_2s_ancestral"),
-    *("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde", "dpm_fast", "restart", "ddim", "ddim_cfgpp"),
-    "lcm",
-}
-# They do not follow the scheduled sigmas one by one.
-_OWN_WALK = {"dpm_fast", "dpm_adaptive", "restart"}
 
 CFGPP_FACTOR = 1 / 12.5
 
@@ -124,15 +80,15 @@ class SamplingPlan:
                 "steps", steps, f"{steps} is not possible; at least 1 step is needed."
             )
         infotext: dict[str, Any] = {}
-        model = _configured_model(model_sampling, params, infotext)
+        model = configured_model(model_sampling, params, infotext)
         if sampler.kind == "timestep":
             used = scheduler
-            sigmas = _timestep_sigmas(sampler, steps, model, params, infotext)
+            sigmas = timestep_sigmas(sampler, steps, model, params, infotext)
         else:
             model = model.for_lcm() if sampler.kind == "lcm" else model
             used = effective_scheduler(sampler, scheduler)
-            sigmas = _scheduled_sigmas(sampler, used, steps, model, params, infotext)
-        _note_sampler_settings(sampler, params, infotext)
+            sigmas = scheduled_sigmas(sampler, used, steps, model, params, infotext)
+        note_sampler_settings(sampler, params, infotext)
         sigmas = sigmas.unique_consecutive()  # more steps than the model has timesteps
         return cls(
             sampler, used, steps, sigmas, model, params, infotext, init_sigma=float(sigmas[0])
@@ -169,6 +125,11 @@ class SamplingPlan:
     def needs_uncond(self) -> bool:
         """Whether the denoiser has to show ``uncond_denoised`` after each call."""
         return self.sampler.function == "ddim_cfgpp"
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether images of a batch take different steps, so that each is better sampled alone."""
+        return self.sampler.function == "dpm_adaptive"
 
     @property
     def uses_ensd(self) -> bool:
@@ -280,7 +241,7 @@ class SamplingPlan:
     def _solver_options(self, noise: NoiseSource) -> dict[str, Any]:
         sampler, params = self.sampler, self.params
         options: dict[str, Any] = {}
-        if sampler.function in _TAKES_NOISE:
+        if sampler.function in TAKES_NOISE:
             options["noise_sampler"] = self._noise_sampler(noise)
         if sampler.eta:
             options["eta"] = self.eta
@@ -288,7 +249,7 @@ class SamplingPlan:
             options.update(s_churn=params.s_churn, s_tmin=params.s_tmin, s_tmax=params.s_tmax)
         if sampler.s_noise:
             options["s_noise"] = params.s_noise
-        if sampler.function in _FIRST_ORDER_AWARE:
+        if sampler.function in FIRST_ORDER_AWARE:
             options["first_order_above"] = params.first_order_above
         if "solver_type" in sampler.options:
             options["solver_type"] = sampler.options["solver_type"]
@@ -314,15 +275,14 @@ class SamplingPlan:
     @property
     def _a1111_timesteps(self) -> bool:
         return (
-            self.sampler.kind == "timestep"
-            and _spacing(self.model_sampling, self.params) == "a1111"
+            self.sampler.kind == "timestep" and spacing(self.model_sampling, self.params) == "a1111"
         )
 
     @property
     def _lead_in(self) -> bool:
         """Whether one Euler step from the terminal sigma comes before the sampler's own walk."""
         return (
-            self.sampler.function in _OWN_WALK
+            self.sampler.function in OWN_WALK
             and self.model_sampling.zero_terminal_snr
             and float(self.sigmas[0]) > TERMINAL_SIGMA
             and len(self.sigmas) > 2
@@ -346,120 +306,3 @@ class SamplingPlan:
     def _fast(self) -> tuple[list[float], list[int]]:
         calls = len(self.sigmas) - 1 if self.partial else self.steps
         return fast_levels(*self._span(), max(calls - self._lead_in, 1))
-
-
-def _configured_model(
-    model: ModelSampling, params: SamplerParams, infotext: dict[str, Any]
-) -> ModelSampling:
-    if params.downcast_alphas:
-        model = model.downcast()
-        infotext["Downcast alphas_cumprod"] = True
-    if params.zero_terminal_snr and not model.zero_terminal_snr:
-        model = model.with_zero_terminal_snr()
-        infotext["Noise Schedule"] = "Zero Terminal SNR"
-    return replace(model, quantize=True) if params.quantize else model
-
-
-def _discards(sampler: SamplerInfo, params: SamplerParams, infotext: dict[str, Any]) -> bool:
-    if params.discard_penultimate and not sampler.discard_next_to_last:
-        infotext["Discard penultimate sigma"] = True
-    return params.discard_penultimate or sampler.discard_next_to_last
-
-
-def _scheduled_sigmas(
-    sampler: SamplerInfo,
-    scheduler: SchedulerInfo,
-    steps: int,
-    model: ModelSampling,
-    params: SamplerParams,
-    infotext: dict[str, Any],
-) -> Tensor:
-    discard = _discards(sampler, params, infotext)
-    low, high = (0.1, 10.0) if params.old_karras_sigmas else (model.sigma_min, model.sigma_max)
-    rho = scheduler.default_rho
-    if scheduler.name != "automatic":
-        if params.sigma_min and params.sigma_min != model.sigma_min:
-            low = infotext["Schedule min sigma"] = params.sigma_min
-        if params.sigma_max and params.sigma_max != model.sigma_max:
-            high = infotext["Schedule max sigma"] = params.sigma_max
-        if rho != -1 and params.rho and params.rho != rho:
-            rho = infotext["Schedule rho"] = params.rho
-        if scheduler.name == "beta":
-            infotext["Beta schedule alpha"] = params.beta_alpha
-            infotext["Beta schedule beta"] = params.beta_beta
-    if not 0 < low < high:
-        message = f"{low:g} is not possible; it must lie between 0 and sigma_max, {high:g}."
-        raise RequestError("sigma_min", low, message)
-    request = schedules.ScheduleRequest(
-        n=steps + discard,
-        sigma_min=low,
-        sigma_max=high,
-        model=model,
-        rho=rho,
-        beta_alpha=params.beta_alpha,
-        beta_beta=params.beta_beta,
-        align_your_steps=params.align_your_steps,
-    )
-    sigmas = schedules.scheduled_sigmas(scheduler.name, request)
-    return schedules.discard_penultimate(sigmas) if discard else sigmas
-
-
-def _spacing(model: ModelSampling, params: SamplerParams) -> str:
-    if params.timestep_spacing:
-        return params.timestep_spacing
-    return "trailing" if model.timestep_spacing == "trailing" else "a1111"
-
-
-def _timestep_sigmas(
-    sampler: SamplerInfo,
-    steps: int,
-    model: ModelSampling,
-    params: SamplerParams,
-    infotext: dict[str, Any],
-) -> Tensor:
-    """Noise levels of the timestep samplers; A1111's end at the first timestep, not at 0."""
-    steps += _discards(sampler, params, infotext)
-    if sampler.function == "unipc":
-        stride = max(model.timesteps // steps, 1)
-        count = -(-model.timesteps // stride)  # as many as A1111's timesteps
-        levels = unipc_sigmas(model.alphas_cumprod, count, params.unipc_skip_type)
-        return torch.tensor(levels, dtype=torch.float32)
-    spacing = _spacing(model, params)
-    if spacing == "a1111":
-        timesteps = ddim_timesteps(steps, model.timesteps)[::-1]
-        if len(timesteps) == 1:  # A1111 would make no step at all
-            timesteps = [model.timesteps - 1, *timesteps]
-        return model.sigmas[timesteps]
-    timesteps = spaced_timesteps(steps, model.timesteps, spacing, model.steps_offset)
-    end = torch.zeros(1) if model.set_alpha_to_one else model.sigmas[:1]
-    return torch.cat([model.sigmas[timesteps], end])
-
-
-def _note_sampler_settings(
-    sampler: SamplerInfo, params: SamplerParams, infotext: dict[str, Any]
-) -> None:
-    timestep = sampler.kind == "timestep"
-    if sampler.eta:
-        fallback, usual = (params.eta_ddim, 0.0) if timestep else (params.eta_ancestral, 1.0)
-        eta = fallback if params.eta is None else params.eta
-        if eta != usual:
-            infotext["Eta DDIM" if timestep else "Eta"] = eta
-    if sampler.churn and params.s_churn:
-        infotext["Sigma churn"] = params.s_churn
-    if sampler.churn and params.s_tmin:
-        infotext["Sigma tmin"] = params.s_tmin
-    if sampler.churn and params.s_tmax != math.inf:
-        infotext["Sigma tmax"] = params.s_tmax
-    if sampler.s_noise and params.s_noise != 1.0:
-        infotext["Sigma noise"] = params.s_noise
-    if params.sgm_noise_multiplier and not timestep:
-        infotext["SGM noise multiplier"] = True
-    if sampler.function == "unipc":
-        if params.unipc_variant != "bh1":
-            infotext["UniPC variant"] = params.unipc_variant
-        if params.unipc_skip_type != "time_uniform":
-            infotext["UniPC skip type"] = params.unipc_skip_type
-        if params.unipc_order != 3:
-            infotext["UniPC order"] = params.unipc_order
-        if not params.unipc_lower_order_final:
-            infotext["UniPC lower order final"] = False

@@ -132,18 +132,21 @@ RULES: dict[str, Callable[[ScheduleRequest], Tensor]] = {
 
 # Rules that spread sigmas between two ends without looking at the model's timesteps.
 _BLIND = {"karras", "exponential", "polyexponential", "align_your_steps", "beta"}
+# Of these, one is even in sigma itself: between 0 and thousands it never comes near the signal.
+_BLINDEST = {"beta"}
 
 
-def scheduled_sigmas(name: str, request: ScheduleRequest) -> Tensor:
+def spread(name: str, request: ScheduleRequest) -> Tensor:
     """Sigmas of the schedule type ``name``.
 
     A model trained with zero terminal SNR begins at a sigma of thousands, where there is nothing to
     decide. Rules that do not know its timesteps would spend most steps up there; they get one step
-    from the terminal sigma, and the rest where the signal is.
+    from the terminal sigma, and the rest where the signal is. Where only a setting makes the SNR
+    zero, A1111's spread is kept, unless nothing could come of it.
     """
     rule = RULES[name]
-    terminal = request.model.zero_terminal_snr and request.sigma_max > TERMINAL_SIGMA
-    if not (terminal and name in _BLIND):
+    blind = name in _BLIND if request.model.zero_terminal_snr else name in _BLINDEST
+    if not blind or request.sigma_max < TERMINAL_SIGMA:
         return rule(request)
     head = torch.tensor([request.sigma_max])
     if request.n == 1:

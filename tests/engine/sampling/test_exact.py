@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from modules.engine.sampling.noise import NoiseSource
-from modules.engine.sampling.plan import SOLVERS
 from modules.engine.sampling.schedules import ScheduleRequest, karras, restart_pairs
 from modules.engine.sampling.solvers.dpm_solver import (
     fast_levels,
@@ -19,6 +18,7 @@ from modules.engine.sampling.solvers.dpm_solver import (
 )
 from modules.engine.sampling.solvers.euler import sample_lcm
 from modules.engine.sampling.solvers.multistep import lagrange_integrals
+from modules.engine.sampling.solvers.registry import SOLVERS
 from tests.engine.sampling.closed_form import Gaussian, Waves, start
 
 HIGH, LOW = 10.0, 0.1

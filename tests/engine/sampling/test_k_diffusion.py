@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from modules.engine.sampling.model_sampling import ModelSampling
-from modules.engine.sampling.plan import SOLVERS
 from modules.engine.sampling.schedules import RULES, ScheduleRequest
 from modules.engine.sampling.solvers.dpm_solver import (
     fast_levels,
     sample_dpm_adaptive,
     sample_dpm_fast,
 )
+from modules.engine.sampling.solvers.registry import SOLVERS
 from modules.engine.sampling.step import SamplerStep
 from tests.engine.sampling.closed_form import TwoPeaks, Waves, start
 

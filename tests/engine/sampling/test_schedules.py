@@ -17,7 +17,7 @@ from modules.engine.sampling.schedules import (
     ScheduleRequest,
     discard_penultimate,
     restart_pairs,
-    scheduled_sigmas,
+    spread,
 )
 from modules.engine.sampling.solvers.ddim import ddim_timesteps, spaced_timesteps
 from modules.engine.sampling.solvers.unipc import unipc_sigmas
@@ -106,7 +106,7 @@ def test_beta_takes_quantiles_of_the_distribution() -> None:
 @given(n=st.integers(1, 160))
 def test_noise_levels_fall_all_the_way(name: str, model: ModelSampling, n: int) -> None:
     rho = 1.0 if name == "polyexponential" else 7.0
-    sigmas = scheduled_sigmas(name, _request(n, model, rho=rho))
+    sigmas = spread(name, _request(n, model, rho=rho))
     assert sigmas.isfinite().all()
     assert (sigmas.diff() < 0).all()
     assert len(sigmas) >= n + 1
@@ -118,15 +118,15 @@ def test_noise_levels_fall_all_the_way(name: str, model: ModelSampling, n: int) 
 @pytest.mark.parametrize("name", ["karras", "exponential", "align_your_steps", "beta"])
 def test_a_zero_snr_model_spends_one_step_at_the_terminal_level(name: str) -> None:
     rho = 1.0 if name == "polyexponential" else 7.0
-    sigmas = scheduled_sigmas(name, _request(12, ZERO_SNR, rho=rho))
-    inner = scheduled_sigmas(name, _request(11, SD15, rho=rho))
+    sigmas = spread(name, _request(12, ZERO_SNR, rho=rho))
+    inner = spread(name, _request(11, SD15, rho=rho))
     assert sigmas[0].item() == pytest.approx(4518.76, rel=1e-5)
     torch.testing.assert_close(sigmas[1:], inner, rtol=1e-4, atol=1e-5)
 
 
 def test_the_setting_zero_terminal_snr_spreads_karras_over_everything() -> None:
     model = SD15.with_zero_terminal_snr()
-    sigmas = scheduled_sigmas("karras", _request(10, model))
+    sigmas = spread("karras", _request(10, model))
     assert sigmas[1].item() > 1000
     assert model.sigma_max == pytest.approx(4518.76, rel=1e-5)
 

@@ -129,12 +129,14 @@ def sample_dpm_adaptive(
 ) -> Iterator[SamplerStep]:
     """DPM-Solver-23 with adaptive steps (algorithm 5 of the paper).
 
-    Every image has its own steps, so the denoiser gets a different sigma for each; images that have
-    arrived wait for the others. A step that gives NaN ends the sampling, since it cannot be judged.
+    Every image has its own steps, and images that have arrived wait for the others. A denoiser that
+    takes a different sigma for each image says so with ``takes_sigmas = True``; any other is asked
+    once per sigma. A step that gives NaN ends the sampling, since it cannot be judged.
 
     Args:
         image_noise: unit noise [images, ...] for the listed images of the batch.
     """
+    denoiser = denoiser if getattr(denoiser, "takes_sigmas", False) else _OneSigma(denoiser)
     count = x.shape[0]
     start, end = -math.log(sigma_max), -math.log(sigma_min)
     times = [start] * count
@@ -175,6 +177,22 @@ def sample_dpm_adaptive(
         after = math.exp(-min(times))
         yield SamplerStep(i, max(sigma), after, x, denoised, (older, _pack(times, sizes)), fraction)
         i += 1
+
+
+class _OneSigma:
+    """Asks a denoiser that takes one sigma for the whole batch, as often as sigmas differ."""
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        self._denoiser = denoiser
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Denoise each image at its own noise level."""
+        denoised: Tensor | None = None
+        for level in sigma.unique().tolist():
+            answer = self._denoiser(x, at(level, x))
+            same = (sigma == level).view(-1, *([1] * (x.ndim - 1)))
+            denoised = answer if denoised is None else torch.where(same, answer, denoised)
+        return x if denoised is None else denoised
 
 
 def _step_23(
