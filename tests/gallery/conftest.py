@@ -13,7 +13,6 @@ from modules.settings.flags import parse_flags
 from modules.settings.paths import Paths
 from modules.settings.tables import build_table
 
-
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
