@@ -67,7 +67,7 @@ def fit(codec: VaeCodec) -> PreviewFactors:
     inputs = torch.cat([inputs, torch.ones(len(inputs), 1, dtype=torch.float64)], dim=1)
     targets = small[0].flatten(1).T.double()
     # A little ridge keeps latent channels that carry no colour from blowing up.
-    ridge = 1e-3 * len(inputs) * torch.eye(inputs.shape[1], dtype=torch.float64)
+    ridge = 1e-4 * len(inputs) * torch.eye(inputs.shape[1], dtype=torch.float64)
     ridge[-1, -1] = 0
     solution = torch.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ targets).float()
     return PreviewFactors(solution[:-1].contiguous(), solution[-1].contiguous())
