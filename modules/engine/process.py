@@ -65,6 +65,7 @@ class Office:
         self.board = ControlBoard()
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self.busy_job: str | None = None
+        self.engine: Engine | None = None
 
     def read_commands(self, stream: BinaryIO) -> None:
         """Reader thread: queue commands, act on interrupts at once, end the process at the end."""
@@ -84,6 +85,10 @@ class Office:
                 self.board.signal(command.get("job"), str(command.get("mode", "interrupt")))
             except ValueError as error:
                 logger.error("interrupt refused: %s", error)
+            return
+        if kind == "memory" and self.engine is not None:
+            # Only counters are read: no need to wait for the running job.
+            self.emit(_answer(self.engine, command))
             return
         if kind == "run":
             # Known from here on, so that an interrupt that follows at once finds it.
@@ -110,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     threading.Thread(target=office.read_commands, args=(stdin,), daemon=True).start()
     threading.Thread(target=office.beat, daemon=True).start()
 
-    engine = _build_engine(options, office)
+    engine = office.engine = _build_engine(options, office)
     emit(Hello(pid=os.getpid(), device=engine.device_name, versions=engine.versions()))
     _work(engine, office)
     return 0

@@ -55,7 +55,6 @@ class Engine:
             ValueError: a flag names a device that is not there.
         """
         torch.set_num_threads(choose_threads())
-        torch.set_grad_enabled(False)
         self.policy = choose_policy(flags)
         self.models = ModelManager(paths, self.policy, hashing=not flags.get("no_hashing"))
         self.hooks = Hooks()

@@ -1,0 +1,60 @@
+"""When an engine counts as stuck, and how its end is told."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from modules.jobs.backends.endings import describe_exit
+from modules.jobs.backends.environment import engine_environment
+from modules.jobs.backends.watchdog import JobClock, WatchLimits, silent
+
+LIMITS = WatchLimits(silence=10, silence_at_start=100, first_step=50, step_factor=3)
+
+
+def test_silence_counts_longer_before_torch_is_imported() -> None:
+    assert not silent(60, 0, ready=False, limits=LIMITS)
+    assert silent(60, 0, ready=True, limits=LIMITS)
+    assert silent(101, 0, ready=False, limits=LIMITS)
+
+
+def test_a_job_without_a_first_step_has_its_own_limit() -> None:
+    clock = JobClock(now=0)
+    assert not clock.stalled(50, LIMITS)
+    assert clock.stalled(51, LIMITS)
+
+
+def test_later_the_longest_step_sets_the_limit() -> None:
+    clock = JobClock(now=0)
+    for now in (5, 7, 17, 18):
+        clock.progress(now, is_step=True)
+    allowed = 18 + 3 * 10 + LIMITS.step_allowance
+    assert not clock.stalled(allowed, LIMITS)
+    assert clock.stalled(allowed + 1, LIMITS)
+
+
+def test_a_pause_of_the_whole_machine_is_not_the_jobs_fault() -> None:
+    clock = JobClock(now=0)
+    clock.pause(1000)
+    assert not clock.stalled(1040, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (-signal.SIGKILL, "out of memory"),
+        (-signal.SIGSEGV, "native code"),
+        (3, "exit code 3"),
+        (None, "did not answer"),
+    ],
+)
+def test_endings_are_told_in_words(code: int | None, words: str) -> None:
+    assert words in describe_exit(code)
+
+
+def test_the_users_own_environment_wins() -> None:
+    environment = engine_environment({"HF_HUB_OFFLINE": "0", "PATH": "/bin"})
+    assert environment["HF_HUB_OFFLINE"] == "0"
+    assert environment["TOKENIZERS_PARALLELISM"] == "false"
+    assert environment["PATH"] == "/bin"
