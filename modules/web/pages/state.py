@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from modules.requests.errors import RequestError
 from modules.requests.generation import GenerationRequest
 from modules.requests.samplers import SAMPLERS, SCHEDULERS
 
@@ -30,6 +29,7 @@ FORM_OPTIONS = (
     "js_modal_lightbox_initially_zoomed",
     "prevent_screen_sleep_during_generation",
     "use_model_defaults",
+    "interrupt_after_current",
 )
 """Settings that the page's scripts read."""
 
@@ -60,18 +60,6 @@ def vae_names(context: Any) -> list[str]:
     return [*AUTOMATIC_VAE, *(vae.name for vae in context.catalog.vaes())]
 
 
-def chosen_checkpoint(context: Any) -> Any | None:
-    """The checkpoint that the next job will use, if there is any."""
-    wanted = context.options.get("sd_model_checkpoint")
-    known = context.catalog.checkpoints()
-    if wanted:
-        try:
-            return context.catalog.find_checkpoint(wanted)
-        except RequestError:
-            return None
-    return known[0] if known else None
-
-
 def form_defaults() -> dict[str, Any]:
     """The form as it is before anybody touched it, without a model's own wishes."""
     request = GenerationRequest.ui_defaults()
@@ -99,15 +87,17 @@ def form_defaults() -> dict[str, Any]:
 
 def page_state(context: Any) -> dict[str, Any]:
     """One JSON object for the page's start and for each change of models or styles."""
-    checkpoint = chosen_checkpoint(context)
-    wishes = context.catalog.default_parameters(checkpoint) if checkpoint else {}
+    checkpoint = context.catalog.default_checkpoint()
+    sidecar = context.catalog.sidecar(checkpoint) if checkpoint else None
+    wishes = sidecar.default_parameters if sidecar else {}
     known = form_defaults()
     welcome = context.options.get("use_model_defaults")
     return {
         "checkpoint": checkpoint.title if checkpoint else None,
         "defaults": known,
         "model_defaults": {k: v for k, v in wishes.items() if k in known and welcome},
-        "examples": list(wishes.get("examples", ()))[:12],
+        "description": sidecar.description if sidecar else "",
+        "examples": list(sidecar.example_prompts)[:24] if sidecar else [],
         "lists": {
             "checkpoints": checkpoint_titles(context),
             "vaes": vae_names(context),

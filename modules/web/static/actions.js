@@ -1,20 +1,31 @@
 // Interrupt and Skip: usable only while a job runs, told to the server at once.
 import * as api from "./api.js";
+import * as page from "./page.js";
 import * as toast from "./toast.js";
 import { live } from "./live.js";
 
 const { t } = window.Easel;
 let stopping = null;
 
-/** Stop the running job. */
+/** Stop the running job; of several pictures the one being made is finished first, if so set. */
 export async function interrupt() {
   const job = live.runningBrief ?? live.queue.find((one) => one.client !== "api");
   if (!job) return;
+  const gently = page.options.interrupt_after_current && stopping !== job.id && moreToCome(job);
   stopping = job.id;
   draw();
   document.dispatchEvent(new CustomEvent("easel:interrupt"));
-  if (job.state === "queued") await toast.guard(() => api.post(`/easel/v1/jobs/${encodeURIComponent(job.id)}/cancel`));
-  else await toast.guard(() => api.post("/easel/v1/interrupt", { id: job.id }));
+  await toast.guard(async () => {
+    if (job.state === "queued") await api.post(`/easel/v1/jobs/${encodeURIComponent(job.id)}/cancel`);
+    else await api.post("/easel/v1/interrupt", { id: job.id, mode: gently ? "stop_after_current" : "interrupt" });
+    if (gently) toast.info(t("actions.after_current"));
+  });
+}
+
+/** Whether pictures are left after those being made now. */
+function moreToCome(job) {
+  const { running } = live;
+  return running?.job === job.id && running.iterations - running.iteration > 1;
 }
 
 /** End the running picture, go on with the next. */

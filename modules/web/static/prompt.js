@@ -7,7 +7,7 @@ import { move, weigh } from "./attention.js";
 import { confirm } from "./dialogs.js";
 import { box, debounce, h } from "./dom.js";
 
-const { t } = window.Easel;
+const { t, has } = window.Easel;
 const PARAMETERS = /(^|\n)\s*Steps: \d+, .*\bSeed: \d+/;
 
 /** The counter and the warnings under a prompt box. */
@@ -21,19 +21,20 @@ class PromptStatus extends HTMLElement {
 
   show(result) {
     const { tokens, limit, warnings } = result;
-    this.count.textContent = `${tokens}/${limit}`;
-    this.count.title = t("prompt.tokens", { tokens, limit });
+    this.count.textContent = tokens === null ? "" : `${tokens}/${limit}`;
+    this.count.title = tokens === null ? "" : t("prompt.tokens", { tokens, limit });
     this.classList.toggle("warned", warnings.length > 0);
     this.list.replaceChildren(...warnings.slice(0, 6).map((warning) => this.#item(warning)));
   }
 
-  #item({ start, end, message }) {
+  #item({ start, end, message, code, params }) {
+    const text = has(`notice.${code}`) ? t(`notice.${code}`, params) : message;
     const select = () => {
       const area = box(`${this.getAttribute("tab")}_${this.getAttribute("box")}`);
       area?.focus();
       area?.setSelectionRange(start, Math.max(end, start + 1));
     };
-    return h("li", {}, h("button", { type: "button", onclick: select, title: t("prompt.show_place") }, message));
+    return h("li", {}, h("button", { type: "button", onclick: select, title: t("prompt.show_place") }, text));
   }
 }
 customElements.define("easel-prompt-status", PromptStatus);

@@ -81,7 +81,7 @@ export async function refresh() {
 async function rescan() {
   const button = document.getElementById("refresh_sd_model_checkpoint");
   button?.classList.add("spinning");
-  await toast.guard(() => api.post("/sdapi/v1/refresh-checkpoints"));
+  await toast.guard(() => api.post("/easel/v1/models/refresh"));
   await refresh();
   button?.classList.remove("spinning");
   const { lists } = await page.state();

@@ -1,7 +1,8 @@
 // The input of one setting, by its kind.
-import { h } from "./dom.js";
+import { h, icon } from "./dom.js";
 
 const { config, t } = window.Easel;
+const MANY = 40;
 const MAKERS = { bool, int: number, float: number, choice, multi, color, text, label: text };
 
 /** An element that shows `option.value` and calls `store(value)` when a person changed it. */
@@ -47,6 +48,7 @@ function naming(option, name) {
 function multi(option, id, store) {
   const known = option.choices ?? [];
   if (known.length === 0) return lines(option, id, store);
+  if (known.length > MANY) return picker(option, id, store);
   const value = new Set(option.value ?? []);
   const boxes = known.map((name, at) => {
     const box = h("input", { type: "checkbox", id: at === 0 ? id : null });
@@ -59,6 +61,19 @@ function multi(option, id, store) {
     return h("label", { class: "chip" }, box, h("span", {}, name));
   });
   return h("div", { class: "chips", role: "group", "aria-label": option.label }, ...boxes);
+}
+
+/** Many choices: the chosen ones as chips, a box with suggestions for the rest. */
+function picker(option, id, store) {
+  const value = [...(option.value ?? [])];
+  const take = (name) => value.filter((other) => other !== name);
+  const chips = value.map((name) =>
+    h("button", { type: "button", class: "chip", onclick: () => store(take(name)), title: t("settings.take_out", { name }) }, name, icon("close")),
+  );
+  const list = h("datalist", { id: `${id}_list` }, ...option.choices.map((name) => h("option", { value: name })));
+  const add = () => option.choices.includes(input.value) && store([...take(input.value), input.value]);
+  const input = h("input", { type: "text", id, list: `${id}_list`, placeholder: t("settings.add"), onchange: add });
+  return h("div", { class: "picker" }, h("div", { class: "chips" }, ...chips), input, list);
 }
 
 /** A list without fixed choices: one entry a line. */

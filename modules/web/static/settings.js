@@ -37,6 +37,8 @@ class Settings extends HTMLElement {
     const found = await toast.guard(() => api.get("/easel/v1/settings"));
     if (!found) return;
     this.groups = found.groups.filter((group) => group.options.length);
+    this.frozen = Boolean(found.frozen);
+    for (const text of found.notices ?? []) toast.warning(text);
     this.chosen = this.groups[0]?.name ?? null;
     this.#draw();
   }
@@ -96,6 +98,7 @@ class Settings extends HTMLElement {
       h("div", { class: "name" }, h("label", { for: `${id}_input` }, label(option)), h("code", {}, option.key), help(option) ? h("p", {}, help(option)) : null, option.restart ? h("p", { class: "restart" }, icon("info"), t("settings.restart")) : null, bad),
       h("div", { class: "value" }, input, back),
     );
+    if (this.frozen) for (const field of row.querySelectorAll("input, select, textarea, button")) field.disabled = true;
     row.classList.toggle("differs", !same(option.value, option.default));
     return row;
   }

@@ -50,7 +50,7 @@ def _field(context: Any, option: Option) -> Component:
     value = context.options.get(option.key)
     choices = _choices(context, option)
     if option.key == "sd_model_checkpoint":
-        checkpoint = state.chosen_checkpoint(context)
+        checkpoint = context.catalog.default_checkpoint()
         value = checkpoint.title if checkpoint else None
     if option.kind == "bool":
         return gr.Checkbox(value, **common)
