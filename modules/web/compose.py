@@ -42,6 +42,11 @@ def build_context(flags: Flags) -> AppContext:
         version=f"easel {VERSION}",
         write_params=not flags.no_prompt_history,
     )
+    options.subscribe(
+        lambda changes: jobs.fanout.publish(
+            {"type": "options", "changed": {key: new for key, (_, new) in changes.items()}}
+        )
+    )
     return AppContext(
         flags=flags,
         paths=paths,
