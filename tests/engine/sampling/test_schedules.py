@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -103,6 +103,7 @@ def test_beta_takes_quantiles_of_the_distribution() -> None:
 
 @pytest.mark.parametrize("model", [SD15, ZERO_SNR], ids=["sd15", "zero-snr"])
 @pytest.mark.parametrize("name", list(RULES))
+@settings(deadline=None, max_examples=30)
 @given(n=st.integers(1, 160))
 def test_noise_levels_fall_all_the_way(name: str, model: ModelSampling, n: int) -> None:
     rho = 1.0 if name == "polyexponential" else 7.0
