@@ -79,7 +79,7 @@ function picker(option, id, store) {
 /** A list without fixed choices: one entry a line. */
 function lines(option, id, store) {
   const send = () => store(area.value.split("\n").map((line) => line.trim()).filter(Boolean));
-  const area = h("textarea", { id, rows: "3", onchange: send });
+  const area = h("textarea", { id, rows: "3", placeholder: t("settings.one_per_line"), onchange: send });
   area.value = (option.value ?? []).join("\n");
   return area;
 }

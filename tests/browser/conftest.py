@@ -1,0 +1,137 @@
+"""One Chromium for all tests; every test gets a fresh visitor who may only reach our own server."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image, PngImagePlugin
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+
+if TYPE_CHECKING:
+    from tests.conftest import RunningServer
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE = 90_000
+"""Milliseconds that a test waits for the page; machines that run tests are often busy."""
+
+Visit = Callable[..., Page]
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    """The machine's Chromium, without its sandbox: tests run as root in containers."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, server: RunningServer) -> Iterator[Visit]:
+    """``visit(locale=…, viewport=…)`` opens the page as a new visitor and waits for it.
+
+    When the test ends, no script may have failed and nothing may have left the machine.
+    """
+    contexts, faults, outside = [], [], []
+
+    def guard(route: Route) -> None:
+        host = urlsplit(route.request.url).hostname
+        if host == "127.0.0.1":
+            route.continue_()
+        else:
+            outside.append(route.request.url)
+            route.abort()
+
+    def open_page(**options: Any) -> Page:
+        given = {"locale": "en-US", "viewport": {"width": 1360, "height": 860}, **options}
+        visitor = browser.new_context(accept_downloads=True, **given)
+        visitor.set_default_timeout(PATIENCE)
+        visitor.route("**/*", guard)
+        contexts.append(visitor)
+        page = visitor.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda line: line.type == "error" and faults.append(line.text))
+        page.goto(server.url)
+        wait_until_usable(page)
+        return page
+
+    yield open_page
+    for visitor in contexts:
+        visitor.close()
+    settle(server)
+    assert outside == []
+    assert [fault for fault in faults if "status of 4" not in fault] == []
+
+
+@pytest.fixture
+def page(visit: Visit) -> Page:
+    """One English visitor's page."""
+    return visit()
+
+
+def wait_until_usable(page: Page) -> None:
+    """Return when the form is filled and the live connection stands."""
+    page.wait_for_selector("#txt2img_prompt textarea")
+    page.wait_for_function(
+        "window.Easel?.live?.ready && Object.keys(Easel.form?.values('txt2img') ?? {}).length"
+    )
+
+
+def settle(server: RunningServer) -> None:
+    """Leave an empty queue behind, so that tests do not see each other's jobs."""
+    server.post("/easel/v1/queue/resume")
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        waiting = server.get("/easel/v1/jobs?state=queued,running")["jobs"]
+        if not waiting:
+            return
+        for job in waiting:
+            server.post(f"/easel/v1/jobs/{job['id']}/cancel")
+        time.sleep(0.3)
+    pytest.fail("jobs are still there a minute after they were cancelled")
+
+
+@pytest.fixture
+def fill(page: Page) -> Callable[..., None]:
+    """``fill(steps=4, …)`` puts values into the form as the page's own buttons do."""
+    return lambda **fields: fill_form(page, **fields)
+
+
+def fill_form(page: Page, **fields: Any) -> None:
+    """Put values into the form and wait until it has them."""
+    page.evaluate("fields => Easel.form.apply('txt2img', fields)", fields)
+    page.wait_for_function(
+        "fields => Object.entries(fields).every(([name, value]) =>"
+        " JSON.stringify(Easel.form.values('txt2img')[name]) === JSON.stringify(value))",
+        arg=fields,
+    )
+
+
+@pytest.fixture
+def picture() -> Callable[[str], bytes]:
+    """``picture(text)`` is a PNG that carries an infotext."""
+    return picture_with
+
+
+def picture_with(text: str) -> bytes:
+    """A PNG with an infotext and one more chunk."""
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text("parameters", text)
+    chunks.add_text("Comment", "made by a test")
+    stream = io.BytesIO()
+    Image.new("RGB", (24, 16), "teal").save(stream, "PNG", pnginfo=chunks)
+    return stream.getvalue()

@@ -1,0 +1,67 @@
+"""Usable by everyone: axe-core's rules, keyboard alone, small screens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds serious or critical, one line each."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("rules => axe.run(document, rules)", RULES)
+    return [
+        f"{fault['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("colours", ["dark", "light"])
+@pytest.mark.parametrize("tab", ["txt2img", "pnginfo", "queue", "settings"])
+def test_axe_finds_nothing_serious(page: Page, tab: str, colours: str) -> None:
+    page.evaluate("name => Easel.theme.set(name)", colours)
+    page.click(f"#tab_{tab}-button")
+    page.wait_for_timeout(600)
+    assert serious(page) == []
+
+
+def test_axe_finds_planted_faults(page: Page) -> None:
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<button></button><img src=x:>')")
+    assert len(serious(page)) >= 2
+
+
+def test_the_way_from_prompt_to_picture_needs_no_mouse(page: Page) -> None:
+    page.evaluate("Easel.form.apply('txt2img', {steps: 2, width: 64, height: 64})")
+    page.focus("#txt2img_prompt textarea")
+    page.keyboard.type("a small boat")
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        holder = page.evaluate("document.activeElement.closest('[id^=txt2img_]')?.id ?? ''")
+        reached.add(holder)
+        if holder == "txt2img_generate":
+            break
+    assert {"txt2img_neg_prompt", "txt2img_steps", "txt2img_seed"} <= reached
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("Enter")
+    expect(page.locator("#txt2img_gallery .full img")).to_be_visible()
+
+
+def test_a_phone_gets_one_column_and_the_actions_at_the_bottom(visit) -> None:
+    page = visit(viewport={"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    button = page.locator("#txt2img_generate").bounding_box()
+    assert button["y"] > 750
+    for name in ("interrupt", "skip"):
+        box = page.locator(f"#txt2img_{name}").bounding_box()
+        assert box["x"] + box["width"] <= 390
