@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 from benchmarks.machine import peak_resident_mb
 from benchmarks.plan import ROOT, Plan
 from modules.catalog import Catalog
@@ -55,6 +57,16 @@ def surroundings(plan: Plan, *, our_malloc: bool) -> dict[str, str]:
 def malloc_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """The allocator settings in an environment; empty means glibc's own."""
     return {key: environment[key] for key in MALLOC if key in environment}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one run took. The first step of a run is left out."""
+
+    step_s: list[float]
+    """Seconds of each step on the clock."""
+    cpu_s: float
+    """Mean processor seconds of a step, all threads together; other programs do not disturb it."""
 
 
 class BareSide:
@@ -104,12 +116,12 @@ class BareSide:
             raise RuntimeError("the process with the bare diffusers pipeline has ended")
         return json.loads(line)
 
-    def sample(self, work: Work) -> list[float]:
-        """Seconds of each step but the first."""
+    def sample(self, work: Work) -> Sample:
+        """Sample once."""
         answer = self.ask(
             run={"prompt": PROMPT, "size": work.size, "steps": work.steps, "scale": SCALE}
         )
-        return answer["step_s"]
+        return Sample(answer["step_s"], answer["cpu_s"])
 
     def peak_mb(self) -> float:
         """Peak resident memory."""
@@ -160,8 +172,8 @@ class OurSide:
             raise RuntimeError(f"the engine did not load the model: {reply.payload}")
         return time.perf_counter() - started
 
-    def sample(self, work: Work) -> list[float]:
-        """Seconds of each step but the first.
+    def sample(self, work: Work) -> Sample:
+        """Sample once.
 
         Raises:
             RuntimeError: the engine failed.
@@ -179,15 +191,22 @@ class OurSide:
         )
         prepared = self._preparer.prepare(request, f"bench-{self._number}", "cli")
         stamps: list[float] = []
+        processor: list[float] = []
+        engine = psutil.Process(self._backend.status.pid)
 
         def listen(event: Event) -> None:
-            if isinstance(event, Step):
+            if isinstance(event, Step) and event.step > 0:
                 stamps.append(time.perf_counter())
+                used = engine.cpu_times()
+                processor.append(used.user + used.system)
 
         outcome = self._backend.run(prepared, listen)
         if outcome.ending != "done":
             raise RuntimeError(f"the engine failed: {outcome.message}")
-        return [after - before for before, after in itertools.pairwise(stamps)]
+        return Sample(
+            [after - before for before, after in itertools.pairwise(stamps)],
+            (processor[-1] - processor[0]) / (len(processor) - 1),
+        )
 
     def peak_mb(self) -> float:
         """Peak resident memory of the engine process."""

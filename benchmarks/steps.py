@@ -2,8 +2,10 @@
 
 Same weights, size, steps, DDIM, guidance scale 7, fp32 and threads. All processes live at the same
 time and sample in turn, so that a noisy machine disturbs all of them alike; the first step of each
-run is left out. Three sides: Easel as it runs, diffusers as a user runs it (glibc's own allocator
-settings), and diffusers with Easel's allocator settings.
+run is left out. The ratio is that of the median step on the clock, `_best` that of the fastest
+steps, and `step_cpu_ratio` that of processor time, which other programs disturb less. Three sides:
+Easel as it runs, diffusers as a user runs it (glibc's own allocator settings), and diffusers with
+Easel's allocator settings.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import statistics
 from pathlib import Path
 
 from benchmarks.plan import STARTER, Plan
-from benchmarks.sides import BareSide, OurSide, Work, malloc_settings
+from benchmarks.sides import BareSide, OurSide, Sample, Work, malloc_settings
 
 STARTER_WORK = Work(size=128, steps=20)
 SD15_WORK = Work(size=256, steps=5)
@@ -49,39 +51,46 @@ def compare(plan: Plan, checkpoint: Path, work: Work, name: str) -> dict[str, ob
         bare.ask(load=str(checkpoint))
         bare_tuned.ask(load=str(checkpoint))
         sides = {"easel": ours, "diffusers": bare, "diffusers_same_malloc": bare_tuned}
-        seconds: dict[str, list[float]] = {side: [] for side in sides}
+        samples: dict[str, list[Sample]] = {side: [] for side in sides}
         for number in range(plan.rounds + 1):
             for side, runner in sides.items():
                 taken = runner.sample(work)
                 if number:  # the first round warms up
-                    seconds[side] += taken
+                    samples[side].append(taken)
                 plan.say(
                     f"{name} round {number} of {plan.rounds}: {side} "
-                    f"{statistics.median(taken):.4f} s per step"
+                    f"{statistics.median(taken.step_s):.4f} s per step, "
+                    f"{taken.cpu_s:.4f} s of processor time"
                 )
         peaks = {side: round(runner.peak_mb()) for side, runner in sides.items()}
         malloc = {
             side: malloc_settings(runner.environment) or "glibc's own"
             for side, runner in sides.items()
         }
-    return summary(name, work, seconds, peaks, malloc)
+    return summary(name, work, samples, peaks, malloc)
 
 
 def summary(
     name: str,
     work: Work,
-    seconds: dict[str, list[float]],
+    samples: dict[str, list[Sample]],
     peaks: dict[str, int],
     malloc: dict[str, object],
 ) -> dict[str, object]:
     """Medians over all steps of all rounds, and their ratios."""
+    seconds = {side: [s for one in runs for s in one.step_s] for side, runs in samples.items()}
     medians = {side: statistics.median(times) for side, times in seconds.items()}
     best = {side: min(times) for side, times in seconds.items()}
+    processor = {
+        side: statistics.median(one.cpu_s for one in runs) for side, runs in samples.items()
+    }
     return {
         f"step_ratio_{name}": medians["easel"] / medians["diffusers"],
         f"step_ratio_{name}_same_malloc": medians["easel"] / medians["diffusers_same_malloc"],
         f"step_ratio_{name}_best": best["easel"] / best["diffusers"],
+        f"step_cpu_ratio_{name}": processor["easel"] / processor["diffusers"],
         f"step_s_{name}": medians,
+        f"step_cpu_s_{name}": processor,
         f"peak_rss_mb_{name}": peaks["easel"],
         f"comparison_{name}": {
             "size": work.size,
