@@ -45,6 +45,7 @@ def brief_json(record: JobRecord, position: int | None, progress: float) -> dict
     prompts = record.prepared["all_prompts"]
     negatives = record.prepared["all_negative_prompts"]
     pictures = record.pictures()
+    shown = ordered_images(record)
     end = record.finished or time.time()
     return {
         "id": record.id,
@@ -72,6 +73,7 @@ def brief_json(record: JobRecord, position: int | None, progress: float) -> dict
         "warnings": list(record.warnings),
         "attempts": record.attempts,
         "infotext": pictures[0].infotext if pictures else None,
+        "thumb": f"/image/{shown[0].id}/thumb" if shown else None,
     }
 
 
