@@ -6,6 +6,7 @@ from typing import Any
 
 from modules.requests.generation import GenerationRequest
 from modules.requests.samplers import SAMPLERS, SCHEDULERS
+from modules.web.pages import assets
 
 AUTOMATIC_VAE = ("Automatic", "None")
 FORM_OPTIONS = (
@@ -93,6 +94,7 @@ def page_state(context: Any) -> dict[str, Any]:
     known = form_defaults()
     welcome = context.options.get("use_model_defaults")
     return {
+        "assets": assets.version(),
         "checkpoint": checkpoint.title if checkpoint else None,
         "defaults": known,
         "model_defaults": {k: v for k, v in wishes.items() if k in known and welcome},

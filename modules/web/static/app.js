@@ -18,6 +18,7 @@ import "./keys.js";
 import "./forever.js";
 import "./title.js";
 import "./wake.js";
+import "./tooltips.js";
 import "./tabs.js";
 import "./actions.js";
 

@@ -79,12 +79,20 @@ class Output extends HTMLElement {
       return;
     }
     const waiting = queue.find((job) => job.state === "queued" && this.#ours(job));
-    const last = recent.find((job) => this.#ours(job));
-    if (last && !this.job) this.#focus(last);
-    else if (this.job && ACTIVE.includes(this.job.state)) {
+    const last = recent.find((job) => this.#ours(job)) ?? (await this.#lastFinished());
+    const newer = last && (last.finished ?? 0) > (this.job?.finished ?? 0);
+    if (this.job && ACTIVE.includes(this.job.state)) {
       const job = await live.job(this.job.id).catch(() => null);
       if (job) this.#focus(job);
-    } else if (waiting && !last) this.#focus({ ...waiting, images: [] });
+    } else if (newer) this.#focus(last);
+    else if (waiting && !last) this.#focus({ ...waiting, images: [] });
+  }
+
+  /** The newest finished job of this tab, when the newest of all was not of this tab. */
+  async #lastFinished() {
+    const found = await api.get("/easel/v1/jobs?state=done,interrupted,failed&limit=30").catch(() => null);
+    const brief = found?.jobs.find((job) => this.#ours(job));
+    return brief ? live.job(brief.id).catch(() => null) : null;
   }
 
   #ours = (job) => job.kind === this.tab && job.client !== "api";
@@ -93,8 +101,9 @@ class Output extends HTMLElement {
     if (!this.#ours(job)) return;
     const starts = job.state === "running" && this.job?.id !== job.id;
     const idle = !this.job || !ACTIVE.includes(this.job.state);
-    if (starts || (idle && job.state === "queued")) this.#focus(job);
-    else if (this.job?.id === job.id) this.#focus(job);
+    const mine = this.job?.id === job.id;
+    if (starts || mine || (idle && job.state === "queued")) this.#focus(job);
+    if (job.state === "failed" && job.error && !this.offsetParent) toast.error(job.error);
   }
 
   #focus(job) {
@@ -216,7 +225,14 @@ class Output extends HTMLElement {
     if (this.job?.state === "interrupted" || this.job?.state === "cancelled") {
       return h("div", { class: "nothing" }, icon("stop"), h("p", {}, t("output.stopped")));
     }
-    return h("div", { class: "nothing" }, icon("picture"), h("p", {}, t("output.empty")), h("p", { class: "small" }, t("output.empty_hint")));
+    return h(
+      "div",
+      { class: "nothing" },
+      icon("picture"),
+      h("p", {}, t("output.empty")),
+      h("p", { class: "small" }, t("output.empty_hint")),
+      page.model.description && h("p", { class: "small model" }, page.model.description),
+    );
   }
 
   #stageWith(kind, ...nodes) {
