@@ -87,17 +87,15 @@ def _photograph(url: str, chromium: str, prompt: str, seed: str) -> None:
         is_root = hasattr(os, "geteuid") and os.geteuid() == 0
         flags = ["--no-sandbox"] if is_root else []  # Chromium refuses its sandbox to root
         program = playwright.chromium.launch(executable_path=chromium, args=flags)
-        for name, scheme, language in (
+        for name, theme, language in (
             ("txt2img", "dark", "en-US"),
             ("txt2img-light", "light", "en-US"),
             ("txt2img-zh", "dark", "zh-CN"),
         ):
-            context = program.new_context(
-                viewport=SIZE, color_scheme=scheme, locale=language, device_scale_factor=1
-            )
+            context = program.new_context(viewport=SIZE, locale=language, device_scale_factor=1)
             page = context.new_page()
             page.set_default_timeout(PAINT_MS)
-            page.goto(url)
+            page.goto(f"{url}?__theme={theme}")
             _paint(page, prompt, seed)
             page.screenshot(path=TARGET / f"{name}.png")
             sys.stdout.write(f"{TARGET / name}.png\n")
