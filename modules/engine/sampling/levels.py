@@ -115,6 +115,20 @@ def timestep_sigmas(
     return torch.cat([model.sigmas[timesteps], end])
 
 
+def unipc_tail(
+    model: ModelSampling, params: SamplerParams, steps: int, t_enc: int
+) -> tuple[Tensor, Tensor]:
+    """Noise levels of A1111's UniPC for img2img, and the level its noise is made for.
+
+    The levels are spread anew from just above the timestep below that of the noise.
+    """
+    timesteps = ddim_timesteps(steps + params.discard_penultimate, model.timesteps)
+    t_enc = min(t_enc, len(timesteps) - 1)
+    t_start = (timesteps[t_enc - 1] + 1) / model.timesteps
+    levels = unipc_sigmas(model.alphas_cumprod, t_enc, params.unipc_skip_type, t_start)
+    return torch.tensor(levels, dtype=torch.float32), model.sigmas[timesteps[t_enc]]
+
+
 def note_sampler_settings(sampler: SamplerInfo, params: SamplerParams, infotext: Infotext) -> None:
     """Add the infotext keys of the sampler's own settings, in A1111's order."""
     timestep = sampler.kind == "timestep"

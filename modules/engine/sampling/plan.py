@@ -17,6 +17,7 @@ from modules.engine.sampling.levels import (
     scheduled_sigmas,
     spacing,
     timestep_sigmas,
+    unipc_tail,
 )
 from modules.engine.sampling.model_sampling import TERMINAL_SIGMA, ModelSampling
 from modules.engine.sampling.noise import NoiseSource
@@ -166,6 +167,8 @@ class SamplingPlan:
             # Its timestep samplers make one step less, from a step below the noise.
             tail = self.sigmas[len(self.sigmas) - max(t_enc, 1) :]
             above = self.sigmas[max(len(self.sigmas) - 1 - t_enc, 0)]
+            if self.sampler.function == "unipc" and t_enc > 0:
+                tail, above = unipc_tail(self.model_sampling, self.params, self.steps, t_enc)
             return replace(self, sigmas=tail, init_sigma=float(above), partial=True)
         first = max(len(self.sigmas) - 2 - t_enc, 0)
         tail = self.sigmas[first:]
