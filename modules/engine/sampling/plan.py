@@ -299,7 +299,9 @@ class SamplingPlan:
         return self.model_sampling.body_sigma_max
 
     def _restart_pairs(self) -> list[tuple[float, float]]:
-        return schedules.restart_pairs(self.sigmas[1:] if self._lead_in else self.sigmas)
+        if self._lead_in:
+            return schedules.restart_pairs(self.sigmas[1:], before=1)
+        return schedules.restart_pairs(self.sigmas)
 
     def _span(self) -> tuple[float, float]:
         """First and last noise level of the samplers that take only those."""

@@ -160,17 +160,17 @@ def discard_penultimate(sigmas: Tensor) -> Tensor:
     return torch.cat([sigmas[:-2], sigmas[-1:]])
 
 
-def restart_pairs(sigmas: Tensor) -> list[tuple[float, float]]:
+def restart_pairs(sigmas: Tensor, before: int = 0) -> list[tuple[float, float]]:
     """Steps (before, after) of Restart sampling (Xu et al. 2023) with A1111's choice of intervals.
 
     From 20 steps on, the steps are spread anew after Karras and some are spent on going back from
     sigma 0.1 to 2: once 9 steps, from 36 steps on twice a quarter of all. Restarted steps run from
-    the sigma nearest to 2 to the one nearest to 0.1.
+    the sigma nearest to 2 to the one nearest to 0.1. ``before`` more steps count for this choice.
     """
     steps = len(sigmas) - 1
-    if steps < 20:
+    if steps + before < 20:
         return _pairs(sigmas)
-    inner, times = (9, 1) if steps < 36 else (steps // 4, 2)
+    inner, times = (9, 1) if steps + before < 36 else ((steps + before) // 4, 2)
     sigmas = _karras_between(steps - inner * times, float(sigmas[-2]), float(sigmas[0]))
     low = int((sigmas - 0.1).abs().argmin())
     high = int((sigmas - 2).abs().argmin())
