@@ -166,13 +166,15 @@ def tiny_sd(
     zero_terminal_snr: bool = False,
     with_vae: bool = True,
     with_text_encoder: bool = True,
+    with_tokenizer: bool = True,
     components: TinyComponents | None = None,
 ) -> Path:
     """Write a tiny random SD 1.x model below `parent`.
 
     Returns the folder (`layout="folder"`) or the `.safetensors` file (`layout="single"`, the
     original layout). A single file of a shape that its tensors do not tell (group counts, heads)
-    gets an `easel.json` sidecar that says so.
+    gets an `.easel.json` sidecar that says so. A folder `with_tokenizer=False` is read with the
+    shipped tokenizer, which is the same one and loads once for all tests.
     """
     made = components or tiny_components(seed, shape)
     if layout == "folder":
@@ -183,6 +185,7 @@ def tiny_sd(
             scheduler_config(prediction_type, zero_terminal_snr=zero_terminal_snr),
             with_vae,
             with_text_encoder,
+            with_tokenizer,
         )
     return _write_single(
         parent / f"{name}.safetensors",
@@ -213,6 +216,7 @@ def _write_folder(
     scheduler: dict[str, Any],
     with_vae: bool,
     with_text_encoder: bool,
+    with_tokenizer: bool,
 ) -> Path:
     index: dict[str, Any] = {
         "_class_name": "StableDiffusionPipeline",
@@ -253,7 +257,7 @@ def _write_folder(
             "model.safetensors",
         )
     _json(folder / "scheduler" / "scheduler_config.json", scheduler)
-    if TOKENIZER.is_dir():
+    if with_tokenizer:
         shutil.copytree(TOKENIZER, folder / "tokenizer", dirs_exist_ok=True)
     _json(folder / "model_index.json", index)
     return folder

@@ -150,10 +150,11 @@ class ModelManager:
             if hashing:
                 hashing.stop()
             raise
+        replaced = any(name in self._networks for name in choice.made)
         self.current, self._networks, self._wanted = model, choice.all(), (path, vae)
         if hashing:
             model.sha256, model.vae_sha256 = hashing.results()
-        if choice.made:
+        if replaced:
             self._release()
         progress(1.0)
         return model

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.support.tiny_models import REPOSITORY, TinyComponents, tiny_components
+from tests.support.tiny_models import REPOSITORY, TinyComponents, tiny_components, tiny_sd
+
+tiny = partial(tiny_sd, with_tokenizer=False)
+"""Tiny models that share the shipped tokenizer."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from modules.engine.checkpoints import LoadedModel, ModelLoadError, ModelManager
 from modules.engine.checkpoints.components import fill
 from modules.engine.conditioning import stack
 from modules.engine.device import DevicePolicy, choose_policy
-from tests.engine.checkpoints.conftest import EnginePaths
-from tests.support.tiny_models import TinyComponents, TinyShape, original_vae, tiny_sd
+from tests.engine.checkpoints.conftest import EnginePaths, tiny
+from tests.support.tiny_models import TinyComponents, TinyShape, original_vae
 
 CPU = DevicePolicy(torch.device("cpu"), torch.float32, torch.float32, torch.float32)
 
@@ -51,8 +51,8 @@ def same(left: list[torch.Tensor], right: list[torch.Tensor]) -> bool:
 def test_folder_and_single_file_with_the_same_weights_answer_the_same(
     manager: ModelManager, models: Path, apple: TinyComponents, dtype: str
 ) -> None:
-    folder = tiny_sd(models, components=apple, dtype=dtype)
-    single = tiny_sd(models, components=apple, dtype=dtype, layout="single")
+    folder = tiny(models, components=apple, dtype=dtype)
+    single = tiny(models, components=apple, dtype=dtype, layout="single")
     from_folder = answers(manager.load(folder))
     manager.unload()
     assert same(from_folder, answers(manager.load(single)))
@@ -65,7 +65,7 @@ def test_the_networks_answer_exactly_as_diffusers_own(
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers.models.clip.modeling_clip import CLIPTextModel
 
-    folder = tiny_sd(models, components=apple, dtype="float32")
+    folder = tiny(models, components=apple, dtype="float32")
     model = manager.load(folder)
     unet = UNet2DConditionModel.from_pretrained(folder / "unet")
     vae = AutoencoderKL.from_pretrained(folder / "vae")
@@ -87,7 +87,7 @@ def test_the_networks_answer_exactly_as_diffusers_own(
 def test_names_hash_and_sidecar_are_known(
     manager: ModelManager, models: Path, apple: TinyComponents
 ) -> None:
-    single = tiny_sd(models / "fruit", name="apple", components=apple, layout="single")
+    single = tiny(models / "fruit", name="apple", components=apple, layout="single")
     single.with_suffix(".easel.json").write_text('{"default_parameters": {"steps": 7}}')
     model = manager.load(single)
     digest = hashlib.sha256(single.read_bytes()).hexdigest()
@@ -102,7 +102,7 @@ def test_progress_rises_from_nothing_to_one(
     manager: ModelManager, models: Path, apple: TinyComponents
 ) -> None:
     heard: list[float] = []
-    manager.load(tiny_sd(models, components=apple), progress=heard.append)
+    manager.load(tiny(models, components=apple), progress=heard.append)
     assert heard == sorted(heard)
     assert (heard[0], heard[-1]) == (0.0, 1.0)
     assert len(heard) <= 102
@@ -111,11 +111,11 @@ def test_progress_rises_from_nothing_to_one(
 def test_loading_the_same_again_costs_nothing_until_the_file_changes(
     manager: ModelManager, models: Path, apple: TinyComponents, pear: TinyComponents
 ) -> None:
-    path = tiny_sd(models, components=apple, layout="single")
+    path = tiny(models, components=apple, layout="single")
     first = manager.load(path)
     before = answers(first)
     assert manager.load(path) is first
-    tiny_sd(models, components=pear, layout="single")
+    tiny(models, components=pear, layout="single")
     second = manager.load(path)
     assert second is not first
     assert not same(before, answers(second))
@@ -124,8 +124,8 @@ def test_loading_the_same_again_costs_nothing_until_the_file_changes(
 def test_a_swap_between_models_of_one_shape_reuses_the_networks(
     manager: ModelManager, models: Path, apple: TinyComponents, pear: TinyComponents
 ) -> None:
-    apple_path = tiny_sd(models, name="apple", components=apple, dtype="float32")
-    pear_path = tiny_sd(models, name="pear", components=pear, dtype="float32")
+    apple_path = tiny(models, name="apple", components=apple, dtype="float32")
+    pear_path = tiny(models, name="pear", components=pear, dtype="float32")
     first = manager.load(apple_path)
     apples, unet = answers(first), first.networks["unet"]
     second = manager.load(pear_path)
@@ -138,10 +138,10 @@ def test_a_swap_between_models_of_one_shape_reuses_the_networks(
 def test_a_model_of_another_shape_gets_networks_of_its_own(
     manager: ModelManager, models: Path, apple: TinyComponents
 ) -> None:
-    manager.load(tiny_sd(models, name="apple", components=apple))
+    manager.load(tiny(models, name="apple", components=apple))
     shape = TinyShape(unet_channels=(32, 32, 64), unet_attention=(False, True, True))
     for layout in ("folder", "single"):
-        other = tiny_sd(models, name="other", shape=shape, seed=9, layout=layout)
+        other = tiny(models, name="other", shape=shape, seed=9, layout=layout)
         model = manager.load(other)
         assert model.networks["unet"].config.block_out_channels in ((32, 32, 64), [32, 32, 64])
         assert torch.isfinite(answers(model)[1]).all()
@@ -160,10 +160,10 @@ def test_what_shapes_do_not_tell_comes_from_the_sidecar(
         vae_mid_attention=False,
     )
     made = {"shape": shape, "seed": 4, "prediction_type": "v_prediction", "zero_terminal_snr": True}
-    from_folder = manager.load(tiny_sd(models, name="a", **made))
+    from_folder = manager.load(tiny(models, name="a", **made))
     expected = answers(from_folder)
     sigmas = from_folder.model_sampling
-    from_file = manager.load(tiny_sd(models, name="b", layout="single", **made))
+    from_file = manager.load(tiny(models, name="b", layout="single", **made))
     assert same(expected, answers(from_file))
     for model_sampling in (sigmas, from_file.model_sampling):
         assert model_sampling.prediction_type == "v_prediction"
@@ -242,7 +242,7 @@ def break_schedule(path: Path) -> str:
 
 def break_tokenizer(path: Path) -> str:
     file = path / "tokenizer" / "tokenizer.json"
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir()
     file.write_text("{}")
     return "tokenizer is not valid"
 
@@ -271,9 +271,9 @@ def test_a_broken_model_is_named_and_the_former_one_goes_on_unchanged(
     pear: TinyComponents,
     breakage: Callable[[Path], str],
 ) -> None:
-    good = manager.load(tiny_sd(models, name="good", components=apple))
+    good = manager.load(tiny(models, name="good", components=apple))
     before = answers(good)
-    bad = tiny_sd(models, name="bad", components=pear)
+    bad = tiny(models, name="bad", components=pear)
     said = breakage(bad)
     with pytest.raises(ModelLoadError) as caught:
         manager.load(bad)
@@ -292,9 +292,9 @@ def test_a_read_error_in_the_middle_of_a_swap_gives_the_former_weights_back(
     pear: TinyComponents,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    good = manager.load(tiny_sd(models, name="good", components=apple))
+    good = manager.load(tiny(models, name="good", components=apple))
     before = answers(good)
-    other = tiny_sd(models, name="other", components=pear)
+    other = tiny(models, name="other", components=pear)
 
     def cut_while_loading(network: Any, plan: Any, progress: Any = None) -> None:
         if plan.part == "VAE" and plan.path == other:
@@ -321,7 +321,7 @@ def test_a_read_error_in_the_middle_of_a_swap_gives_the_former_weights_back(
 def test_a_single_file_without_a_part_says_which(
     manager: ModelManager, models: Path, apple: TinyComponents, left_out: Any, said: str
 ) -> None:
-    path = tiny_sd(models, components=apple, layout="single", **left_out)
+    path = tiny(models, components=apple, layout="single", **left_out)
     with pytest.raises(ModelLoadError, match=said):
         manager.load(path)
 
@@ -343,8 +343,8 @@ def test_pickle_files_and_strange_files_are_refused_by_name(
 def test_a_separate_vae_replaces_the_one_inside_and_can_be_taken_back(
     manager: ModelManager, models: Path, apple: TinyComponents, pear: TinyComponents, layout: str
 ) -> None:
-    path = tiny_sd(models, name="apple", components=apple, dtype="float32")
-    pear_folder = tiny_sd(models, name="pear", components=pear, dtype="float32")
+    path = tiny(models, name="apple", components=apple, dtype="float32")
+    pear_folder = tiny(models, name="pear", components=pear, dtype="float32")
     vae = models / "vae.safetensors"
     if layout == "original":
         save_file({k: v.contiguous() for k, v in original_vae(pear).items()}, str(vae))
@@ -371,17 +371,17 @@ def test_a_separate_vae_replaces_the_one_inside_and_can_be_taken_back(
 def test_a_vae_makes_a_checkpoint_without_one_complete(
     manager: ModelManager, models: Path, apple: TinyComponents
 ) -> None:
-    path = tiny_sd(models, components=apple, layout="single", with_vae=False)
+    path = tiny(models, components=apple, layout="single", with_vae=False)
     vae = models / "v.safetensors"
     save_file({k: v.half().contiguous() for k, v in original_vae(apple).items()}, str(vae))
-    whole = tiny_sd(models, name="whole", components=apple, layout="single")
+    whole = tiny(models, name="whole", components=apple, layout="single")
     assert same(answers(manager.load(path, vae)), answers(manager.load(whole)))
 
 
 def test_a_vae_of_another_family_is_refused(
     manager: ModelManager, models: Path, apple: TinyComponents
 ) -> None:
-    path = tiny_sd(models, components=apple)
+    path = tiny(models, components=apple)
     state = {k: v.contiguous() for k, v in original_vae(apple).items()}
     state["decoder.conv_in.weight"] = torch.zeros(32, 16, 3, 3)
     save_file(state, str(models / "v.safetensors"))
@@ -393,7 +393,7 @@ def test_unload_frees_and_reload_brings_back(
     manager: ModelManager, models: Path, apple: TinyComponents
 ) -> None:
     assert manager.reload() is None
-    path = tiny_sd(models, components=apple)
+    path = tiny(models, components=apple)
     before = answers(manager.load(path))
     manager.unload()
     assert manager.current is None
@@ -407,8 +407,8 @@ def test_thirty_swaps_do_not_grow(
 ) -> None:
     psutil = pytest.importorskip("psutil")
     paths = [
-        tiny_sd(models, name="apple", components=apple),
-        tiny_sd(models, name="pear", components=pear),
+        tiny(models, name="apple", components=apple),
+        tiny(models, name="pear", components=pear),
     ]
     process = psutil.Process()
     for number in range(30):
@@ -421,7 +421,7 @@ def test_thirty_swaps_do_not_grow(
 def test_the_moving_average_alone_is_enough(
     manager: ModelManager, models: Path, apple: TinyComponents
 ) -> None:
-    path = tiny_sd(models, name="whole", components=apple, layout="single")
+    path = tiny(models, name="whole", components=apple, layout="single")
     state = {
         "model_ema." + k.removeprefix("model.").replace(".", "")
         if k.startswith("model.diffusion_model.")
@@ -444,7 +444,7 @@ def test_no_network_is_asked_for_anything(
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    manager.load(tiny_sd(models, components=apple, layout="single"))
+    manager.load(tiny(models, components=apple, layout="single"))
 
 
 def test_formats_follow_the_flags() -> None:
@@ -462,7 +462,7 @@ def test_weights_are_converted_to_the_policys_formats(
     engine_paths: EnginePaths, models: Path, apple: TinyComponents
 ) -> None:
     policy = DevicePolicy(torch.device("cpu"), torch.bfloat16, torch.float32, torch.float16)
-    model = ModelManager(engine_paths, policy).load(tiny_sd(models, components=apple))
+    model = ModelManager(engine_paths, policy).load(tiny(models, components=apple))
     assert model.networks["unet"].dtype == torch.bfloat16
     assert model.networks["vae"].dtype == torch.float32
     assert model.networks["text_encoder"].dtype == torch.float16

@@ -14,8 +14,8 @@ from modules.engine.checkpoints.preview import PreviewFactors, fit, patchwork, p
 from modules.engine.checkpoints.taesd import load_taesd
 from modules.engine.checkpoints.vae_codec import VaeCodec
 from modules.engine.device import DevicePolicy
-from tests.engine.checkpoints.conftest import EnginePaths
-from tests.support.tiny_models import TinyComponents, tiny_sd
+from tests.engine.checkpoints.conftest import EnginePaths, tiny
+from tests.support.tiny_models import TinyComponents
 
 CPU = DevicePolicy(torch.device("cpu"), torch.float32, torch.float32, torch.float32)
 
@@ -23,7 +23,7 @@ CPU = DevicePolicy(torch.device("cpu"), torch.float32, torch.float32, torch.floa
 @pytest.fixture
 def model(engine_paths: EnginePaths, apple: TinyComponents) -> LoadedModel:
     manager = ModelManager(engine_paths, CPU, hashing=False)
-    return manager.load(tiny_sd(engine_paths.checkpoint_dirs[0], components=apple))
+    return manager.load(tiny(engine_paths.checkpoint_dirs[0], components=apple))
 
 
 def latents(seed: int = 0, batch: int = 2) -> torch.Tensor:
