@@ -333,6 +333,8 @@ def _read_versions(
     match = _A1111_VERSION.match(parsed.parameters.get("Version", ""))
     if match is None or parsed.dialect not in ("a1111", "civitai"):
         return
+    if options is not None and not options.get("auto_backcompat", True):
+        return
     version = tuple(int(part or 0) for part in match.groups())
     if version < (1, 6, 0, 0) and "[" in parsed.prompt + parsed.negative:
         _override("use_old_scheduling", "true", draft, options, "")

@@ -179,6 +179,8 @@ class Preparer:
         seeds, subseeds = expand_seeds(
             request.seed, request.subseed, request.subseed_strength, count
         )
+        if not effective.get("enable_wildcards", True):
+            return _Prompts([prompt] * count, [negative] * count, seeds, subseeds, None)
         return self._expand(prompt, negative, seeds, subseeds, request, warnings)
 
     def _expand(

@@ -38,6 +38,7 @@ from modules.requests import events
 from modules.requests.errors import RequestError
 from modules.requests.generation import GenerationRequest
 from modules.requests.prepared import PreparedJob
+from modules.settings.store import OptionStore
 
 log = logging.getLogger("easel.jobs")
 
@@ -52,6 +53,11 @@ class QueueLimits:
 
     total: int = 200
     per_client: int = 50
+
+    @classmethod
+    def from_options(cls, options: OptionStore) -> QueueLimits:
+        """The limits that the settings ask for."""
+        return cls(int(options["max_queued_jobs"]), int(options["max_queued_jobs_per_client"]))
 
 
 class JobService:
@@ -72,7 +78,7 @@ class JobService:
         self.preparer = preparer
         self.backend = backend
         self.keeper = keeper
-        self.limits = limits or QueueLimits()
+        self._fixed_limits = limits
         self.fanout = Fanout()
         self.engine = EngineWatch(self.fanout.publish)
         self.models = ModelControl(backend, preparer, self.engine)
@@ -134,6 +140,11 @@ class JobService:
                 self._requeue_first(record)
 
     # ---- submitting
+
+    @property
+    def limits(self) -> QueueLimits:
+        """How many jobs may wait now: the settings, unless the service was built with limits."""
+        return self._fixed_limits or QueueLimits.from_options(self.preparer.options)
 
     def submit(
         self,

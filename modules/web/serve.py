@@ -87,7 +87,9 @@ def serve(flags: Flags) -> int:
     )
     context.jobs.keeper.prune()
     url = first_url(flags, gate, listener.getsockname()[1])
-    _greet(url, time.perf_counter() - begun, flags)
+    _greet(url, time.perf_counter() - begun)
+    if _wants_browser(flags, context.options["auto_launch_browser"]):
+        webbrowser.open(url)
     try:
         _run(app, flags, listener)
     finally:
@@ -138,11 +140,19 @@ def _listen(flags: Flags) -> socket.socket:
     return listener
 
 
-def _greet(url: str, seconds: float, flags: Flags) -> None:
+def _greet(url: str, seconds: float) -> None:
     sys.stdout.write(f"Easel is ready in {seconds:.1f} s: {url}\n")
     sys.stdout.flush()
-    if flags.autolaunch and not flags.no_browser:
-        webbrowser.open(url)
+
+
+def _wants_browser(flags: Flags, setting: str) -> bool:
+    """Whether a person sits in front of this machine and wants the page opened."""
+    if flags.no_browser or flags.nowebui:
+        return False
+    if flags.autolaunch or setting == "Remote":
+        return True
+    local = not flags.listen and not flags.server_name
+    return setting == "Local" and local and sys.stdout.isatty()
 
 
 def _refuse(sentence: str) -> int:

@@ -83,10 +83,12 @@ def test_the_loaded_checkpoint_is_not_overridden(options: dict[str, Any]) -> Non
     assert "sd_model_checkpoint" not in to_request(parse(A1111), options).override_settings
 
 
-def test_old_versions_bring_their_old_behaviour() -> None:
+def test_old_versions_bring_their_old_behaviour(options: dict[str, Any]) -> None:
     old = A1111.replace("v1.10.1", "v1.5.2")
     assert to_request(parse(old)).override_settings["use_old_scheduling"] is True
     assert "use_old_scheduling" not in to_request(parse(A1111)).override_settings
+    asked_not_to = {**options, "auto_backcompat": False}
+    assert "use_old_scheduling" not in to_request(parse(old), asked_not_to).override_settings
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,13 @@ def test_styles_are_applied_and_unknown_ones_ignored_with_a_warning(preparer):
     assert any("nobody" in warning for warning in job.warnings)
 
 
+def test_wildcards_stay_text_when_the_setting_is_off(preparer):
+    preparer.options.set_many({"enable_wildcards": False})
+    job = prepare(preparer, prompt="a {red|blue} __thing__", n_iter=2)
+    assert job.all_prompts == ["a {red|blue} __thing__"] * 2
+    assert job.templates is None
+
+
 def test_wildcards_differ_by_seed_and_repeat_with_it(preparer, paths):
     (paths.wildcards / "color.txt").write_text("\n".join(f"color{n}" for n in range(50)))
     job = prepare(preparer, prompt="a __color__ pear, {big|small}", n_iter=4)

@@ -138,6 +138,14 @@ def test_the_queue_is_bounded_for_everyone_and_for_each_client(make_service, pai
         jobs.submit(ask(), client="c")
 
 
+def test_the_settings_say_how_many_jobs_may_wait(make_service):
+    service = make_service(start=False)
+    service.preparer.options.set_many({"max_queued_jobs_per_client": 1})
+    service.submit(ask())
+    with pytest.raises(QueueFull, match="allowed: 1"):
+        service.submit(ask())
+
+
 def test_a_job_that_kills_the_engine_twice_is_parked_and_the_next_one_runs(make_service, painter):
     painter.crash_on.add("bad")
     jobs = make_service(painter)

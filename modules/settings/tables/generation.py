@@ -81,6 +81,7 @@ OPTIONS = (
         "sd_vae_overrides_per_model_preferences",
         "Selected VAE overrides the one beside the checkpoint",
         True,
+        hidden=True,
     ),
     _vae.flag("auto_vae_precision", "Decode again in 32 bits when the VAE gives NaN", True),
     _optimizations.number(
@@ -102,7 +103,9 @@ OPTIONS = (
     _optimizations.flag(
         "pad_cond_uncond", "Pad prompt/negative prompt", False, infotext="Pad conds"
     ),
-    _optimizations.flag("persistent_cond_cache", "Keep encoded prompts between jobs", True),
+    _optimizations.flag(
+        "persistent_cond_cache", "Keep encoded prompts between jobs", True, hidden=True
+    ),
     _optimizations.flag("batch_cond_uncond", "Batch cond/uncond", True),
     _compatibility.flag(
         "auto_backcompat", "Automatic backward compatibility for old infotexts", True

@@ -117,8 +117,13 @@ OPTIONS = (
     _system.choice(
         "auto_launch_browser", "Open the browser at start", "Local", "Disable|Local|Remote"
     ),
-    _system.flag("list_hidden_files", "Load models and files in hidden directories", True),
     _system.flag(
-        "samples_log_stdout", "Always print all generation info to standard output", False
+        "list_hidden_files", "Load models and files in hidden directories", True, hidden=True
+    ),
+    _system.flag(
+        "samples_log_stdout",
+        "Always print all generation info to standard output",
+        False,
+        hidden=True,
     ),
 )

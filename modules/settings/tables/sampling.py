@@ -21,7 +21,9 @@ OPTIONS = (
     _sampler.number(
         "eta_ancestral", "Eta for k-diffusion samplers", 1.0, 0.0, 1.0, 0.01, infotext="Eta"
     ),
-    _sampler.choice("ddim_discretize", "img2img DDIM discretize", "uniform", "uniform|quad"),
+    _sampler.choice(
+        "ddim_discretize", "img2img DDIM discretize", "uniform", "uniform|quad", hidden=True
+    ),
     _sampler.number("s_churn", "sigma churn", 0.0, 0.0, 100.0, 0.01, infotext="Sigma churn"),
     _sampler.number("s_tmin", "sigma tmin", 0.0, 0.0, 10.0, 0.01, infotext="Sigma tmin"),
     _sampler.number(

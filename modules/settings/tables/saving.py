@@ -51,7 +51,7 @@ OPTIONS = (
         "target_side_length", "Width/height limit for the above option, in pixels", 4000, 64, 65500
     ),
     _images.whole("img_max_size_mp", "Maximum grid size, in megapixels", 200, 1, 1000),
-    _images.flag("save_incomplete_images", "Save incomplete images", False),
+    _images.flag("save_incomplete_images", "Save incomplete images", False, hidden=True),
     _images.flag(
         "save_write_log_csv",
         "Write log.csv when saving images using the Save button",
@@ -81,14 +81,22 @@ OPTIONS = (
     _paths.text(
         "outdir_img2img_grids", "Output directory for img2img grids", "outputs/img2img-grids"
     ),
-    _paths.text("outdir_save", "Directory for saving images using the Save button", "log/images"),
+    _paths.text(
+        "outdir_save",
+        "Directory for saving images using the Save button",
+        "log/images",
+        hidden=True,
+    ),
     _paths.text(
         "outdir_init_images", "Directory for saving init images", "outputs/init-images", hidden=True
     ),
     _dirs.flag("save_to_dirs", "Save images to a subdirectory", True),
     _dirs.flag("grid_save_to_dirs", "Save grids to a subdirectory", True),
     _dirs.flag(
-        "use_save_to_dirs_for_ui", 'When using "Save" button, save images to a subdirectory', False
+        "use_save_to_dirs_for_ui",
+        'When using "Save" button, save images to a subdirectory',
+        False,
+        hidden=True,
     ),
     _dirs.text("directories_filename_pattern", "Directory name pattern", "[date]"),
     _dirs.whole(
