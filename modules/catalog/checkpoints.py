@@ -20,6 +20,7 @@ PICKLE_REASON = (
     "is a pickle file, which can run code when it is opened; "
     "convert it to .safetensors, this version opens no other"
 )
+UNUSED_COMPONENTS = ("safety_checker", "feature_extractor", "image_encoder")
 _HASH_IN_TITLE = re.compile(r"\s*\[[0-9a-fA-F]*\]\s*$")
 
 
@@ -144,7 +145,13 @@ def _judged(base: CheckpointInfo, verdict: Verdict) -> CheckpointInfo:
 
 
 def _weights(folder: FolderFacts) -> tuple[Path, ...]:
-    return tuple(file for files in folder.weights.values() for file in files)
+    """The files that make pictures; a safety checker's gigabyte is never loaded here."""
+    return tuple(
+        file
+        for name, files in folder.weights.items()
+        if name not in UNUSED_COMPONENTS
+        for file in files
+    )
 
 
 def _require_weights(folder: FolderFacts) -> None:

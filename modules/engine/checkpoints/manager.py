@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +31,7 @@ from modules.engine.checkpoints.errors import ModelLoadError
 from modules.engine.checkpoints.families import LOADERS, ModelPlan
 from modules.engine.checkpoints.loaded import LoadedModel
 from modules.engine.checkpoints.planning import plan_model
+from modules.engine.checkpoints.progress import Share, steady
 from modules.engine.device import DevicePolicy
 
 logger = logging.getLogger("easel.engine")
@@ -102,7 +102,7 @@ class ModelManager:
             assert self.current is not None
             return self.current
         try:
-            return self._load(path, vae, _steady(progress))
+            return self._load(path, vae, steady(progress))
         except ModelFileError as error:
             raise ModelLoadError.of(error, path) from error
         except OSError as error:
@@ -182,7 +182,7 @@ class ModelManager:
         """New networks first: while they fail, nothing of the former model has been touched."""
         made, refilled = choice.made, choice.refilled
         sizes = {name: plan.components[name].size for name in (*made, *refilled)}
-        share = _Share(progress, max(1, sum(sizes.values())))
+        share = Share(progress, max(1, sum(sizes.values())))
         for name, network in made.items():
             materialise(network.module, self._dtype(name), self.policy.device)
             fill(network.module, network.plan, share.of(sizes[name]))
@@ -282,32 +282,6 @@ class _Hashing:
         """Give up within moments."""
         self._stop.set()
         self._thread.join()
-
-
-class _Share:
-    """Turns the progress of networks into the progress of the whole model."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._total = total
-        self._before = 0
-
-    def of(self, size: int) -> Callable[[float], None]:
-        """The progress function of the next network, of `size` bytes."""
-        start, self._before = self._before, self._before + size
-        return lambda fraction: self._progress((start + fraction * size) / self._total)
-
-
-def _steady(progress: Progress | None) -> Progress:
-    """Pass on at most about a hundred calls."""
-    last = [-1.0]
-
-    def report(fraction: float) -> None:
-        if progress is not None and (fraction - last[0] >= 0.01 or fraction >= 1 > last[0]):
-            last[0] = fraction
-            progress(min(fraction, 1.0))
-
-    return report
 
 
 def _info(path: Path, roots: tuple[Path, ...]) -> CheckpointInfo:

@@ -1,0 +1,16 @@
+"""The two halves of the family registry fit together."""
+
+from __future__ import annotations
+
+from modules.catalog.families import BY_KEY
+from modules.engine.checkpoints.families import LOADERS
+
+
+def test_every_loader_belongs_to_a_family_that_the_catalog_knows() -> None:
+    assert set(LOADERS) <= set(BY_KEY)
+    for key, loader in LOADERS.items():
+        assert loader.key == loader.adapter.key == key
+
+
+def test_models_of_this_family_have_no_inputs_that_depend_on_the_size() -> None:
+    assert LOADERS["sd1"].adapter.added_conditioning(batch=2, width=64, height=64) == {}
