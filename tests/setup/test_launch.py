@@ -40,8 +40,8 @@ def test_launch_py_can_be_read_by_old_pythons():
 
 @pytest.mark.parametrize("name", ["python3.8", "python3.9", "python3.13"])
 def test_a_real_unsuitable_python_ends_with_the_sentence(name):
-    interpreter = shutil.which(name)
-    if interpreter is None or not _runs(interpreter):
+    interpreter = _find(name)
+    if interpreter is None:
         pytest.skip(f"{name} is not installed")
     finished = subprocess.run(
         [interpreter, str(ROOT / "launch.py")], capture_output=True, text=True, check=False
@@ -50,6 +50,16 @@ def test_a_real_unsuitable_python_ends_with_the_sentence(name):
     assert finished.stderr.startswith("Easel needs Python 3.10, 3.11 or 3.12")
     assert finished.stderr.count("\n") == 1
     assert "Traceback" not in finished.stderr
+
+
+def _find(name):
+    """On the path, or among pyenv's."""
+    version = name.removeprefix("python")
+    pyenvs = (Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python")
+    for candidate in (shutil.which(name), *map(str, sorted(pyenvs))):
+        if candidate and _runs(candidate):
+            return candidate
+    return None
 
 
 def _runs(interpreter):

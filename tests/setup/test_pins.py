@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from modules.setup import pins
 
@@ -119,6 +120,21 @@ def test_nothing_a_pinned_package_needs_is_missing(platform, python):
             elif chosen[other] not in need.specifier and other != "pillow":
                 missing.append(f"{name} needs {need}, but {chosen[other]} is pinned")
     assert not missing
+
+
+def test_every_pin_takes_the_pythons_that_its_marker_lets_through():
+    """Read from what is installed: on Python 3.11 and newer this finds pins without a marker."""
+    wrong = []
+    for platform, python in itertools.product(PLATFORMS, ["3.10", "3.11", "3.12"]):
+        for name, version in _chosen(platform, python):
+            try:
+                known = importlib.metadata.metadata(name)
+            except importlib.metadata.PackageNotFoundError:
+                continue
+            takes = SpecifierSet(known["Requires-Python"] or "")
+            if known["Version"].split("+")[0] == version and f"{python}.1" not in takes:
+                wrong.append(f"{name} {version} needs Python {takes}, not {python}")
+    assert not wrong
 
 
 def _comes_with_torch(name, other):
