@@ -58,7 +58,10 @@ class JobRun:
         self._asked: str | None = None
         self._warnings = list(record.warnings)
         self._saving: list[Future[ImageRecord]] = []
-        self._kept = {image.index for image in record.pictures()}
+        # A picture that an interruption left half done is made again.
+        self._kept = {
+            image.index for image in record.pictures() if not image.facts.get("incomplete")
+        }
         self._news_due = 0.0
 
     def ask_to_stop(self, mode: str) -> None:
@@ -91,7 +94,7 @@ class JobRun:
                 return Ending(INTERRUPTED, outcome.message or None, facts, timings)
             return Ending(QUEUED, outcome.message)
         if outcome.ending == "failed":
-            return Ending(FAILED, outcome.message, facts, timings)
+            return Ending(FAILED, outcome.message, {**facts, "failure": outcome.failure}, timings)
         if lost:
             return Ending(FAILED, lost, facts, timings)
         self._make_grid(prepared)
@@ -161,6 +164,8 @@ class JobRun:
     def _keep(self, event: events.ImageDone) -> None:
         if event.index in self._kept:
             return  # it was saved before the engine died, and the same seed gives the same picture
+        if self.closing and event.facts.get("incomplete"):
+            return  # the next start makes it in full
         self._kept.add(event.index)
         future = self._keeper.keep(self.record, event)
         future.add_done_callback(self._tell_image)

@@ -35,6 +35,8 @@ class Painter:
         self.began: list[str] = []
         self.crash_on: set[str] = set()
         self.crash_after_pictures: int | None = None
+        self.fail_on: dict[str, tuple[str, str]] = {}
+        """Job id to the kind of failure and its sentence."""
         self.gate = threading.Event()
         self.gate.set()
         self.reached = threading.Event()
@@ -77,6 +79,8 @@ class Painter:
         self._wish = None
         self._ready(prepared.checkpoint or "")
         on_event(events.Started(prepared.id))
+        if prepared.id in self.fail_on:
+            return Outcome("failed", *self.fail_on[prepared.id])
         request = prepared.request
         steps, batch = request["steps"], request["batch_size"]
         for iteration in range(request["n_iter"]):
@@ -92,7 +96,8 @@ class Painter:
                 if self._wish in ("interrupt", "skip"):
                     break
             for place in range(batch):
-                on_event(self._picture(prepared, iteration * batch + place))
+                incomplete = self._wish in ("interrupt", "skip")
+                on_event(self._picture(prepared, iteration * batch + place, incomplete))
             if self.crash_after_pictures == (iteration + 1) * batch:
                 self.crash_after_pictures = None
                 return Outcome("crashed", "crash", "The engine was ended by signal 9.")
@@ -103,7 +108,9 @@ class Painter:
         on_event(events.Done(prepared.id))
         return Outcome("done", timings={"total": 0.1})
 
-    def _picture(self, prepared: PreparedJob, index: int) -> events.ImageDone:
+    def _picture(
+        self, prepared: PreparedJob, index: int, incomplete: bool = False
+    ) -> events.ImageDone:
         request, seed = prepared.request, prepared.all_seeds[index]
         color = bytes((seed % 256, seed // 256 % 256, 128))
         size = request["width"] * request["height"]
@@ -117,6 +124,7 @@ class Painter:
             "cfg_scale": request["cfg_scale"],
             "model_name": "painter",
             "model_hash": "0" * 10,
+            **({"incomplete": True} if incomplete else {}),
         }
         return events.ImageDone(
             prepared.id, index, request["width"], request["height"], "RGB", color * size, facts

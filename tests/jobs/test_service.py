@@ -11,6 +11,7 @@ from modules.gallery import read_image_info
 from modules.jobs.records import (
     CANCELLED,
     DONE,
+    FAILED,
     INTERRUPTED,
     PARKED,
     QUEUED,
@@ -20,6 +21,7 @@ from modules.jobs.records import (
 )
 from modules.jobs.service import QueueLimits
 from modules.requests.errors import RequestError
+from modules.web.rest.generation import failure_answer
 from tests.jobs.conftest import Painter, ask
 
 WAIT = 20
@@ -231,6 +233,40 @@ def test_a_picture_that_can_be_written_nowhere_stays_in_memory(make_service, pat
     (image,) = record.pictures()
     assert image.path == ""
     assert read_image_info(jobs.keeper.in_memory(image.id)).text == image.infotext
+
+
+def test_a_stop_in_mid_picture_leaves_no_half_done_picture_behind(make_service, painter):
+    painter.gate.clear()
+    jobs = make_service(painter)
+    job_id = jobs.submit(ask())
+    assert painter.reached.wait(WAIT)
+    jobs.stop()
+    record = make_service(Painter()).wait(job_id, WAIT)
+    (image,) = record.pictures()
+    assert record.state == DONE
+    assert "incomplete" not in image.facts
+
+
+def test_retry_of_an_interrupted_job_replaces_its_half_done_picture(make_service, painter):
+    painter.gate.clear()
+    jobs = make_service(painter)
+    job_id = jobs.submit(ask())
+    assert painter.reached.wait(WAIT)
+    jobs.interrupt(job_id)
+    (half,) = jobs.wait(job_id, WAIT).pictures()
+    assert half.facts["incomplete"]
+    jobs.retry(job_id)
+    (whole,) = jobs.wait(job_id, WAIT).pictures()
+    assert "incomplete" not in whole.facts
+    assert whole.id != half.id
+
+
+def test_a_failed_job_remembers_what_kind_of_failure_it_was(make_service, painter):
+    painter.fail_on["bad"] = ("model", "broken.safetensors: no header.")
+    jobs = make_service(painter)
+    record = jobs.wait(jobs.submit(ask(), task_id="bad"), WAIT)
+    assert (record.state, record.error) == (FAILED, "broken.safetensors: no header.")
+    assert failure_answer(record).status_code == 422
 
 
 def test_an_unsaved_job_leaves_the_output_folder_alone(make_service, paths):
