@@ -18,6 +18,8 @@ from modules.web.context import AppContext
 from modules.web.exposure import gate_config
 from modules.web.files.routes import file_router
 from modules.web.gate import Gate, GateConfig
+from modules.web.gate.login import is_api
+from modules.web.gate.place import local_path
 from modules.web.gzip import SelectiveGZip
 from modules.web.live.channel import live_router
 from modules.web.page_policy import PagePolicy
@@ -64,7 +66,6 @@ def create_app(context: AppContext, gate: GateConfig | None = None) -> Applicati
         redoc_url=None,
         default_response_class=SafeJSON,
         lifespan=_lifespan(context),
-        root_path=context.flags.subpath.rstrip("/") if context.flags.subpath else "",
     )
     app.state.context = context
     install_error_answers(app)
@@ -111,7 +112,7 @@ def _log_calls(app: FastAPI) -> None:
     async def call(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
         begun = time.perf_counter()
         response = await proceed(request)
-        if request.url.path.startswith("/sdapi/"):
+        if is_api(local_path(request.scope)):
             took = time.perf_counter() - begun
             api_log.info(
                 "%s %s %d %.3f s",

@@ -22,6 +22,12 @@ def bind_address(flags: Flags) -> str:
     return flags.server_name or ("0.0.0.0" if flags.listen else "127.0.0.1")
 
 
+def subpath(flags: Flags) -> str:
+    """``--subpath`` with one slash before it and none behind; empty without one."""
+    inner = (flags.subpath or "").strip("/")
+    return f"/{inner}" if inner else ""
+
+
 def is_open(flags: Flags) -> bool:
     """Whether other machines can reach the server."""
     address = bind_address(flags)
@@ -58,6 +64,7 @@ def gate_config(flags: Flags) -> GateConfig:
         hosts=_hosts(flags),
         origins=origins,
         login=Login(page_users, api_users, token),
+        subpath=subpath(flags),
     )
 
 
@@ -75,6 +82,5 @@ def first_url(flags: Flags, gate: GateConfig, port: int) -> str:
     host = "127.0.0.1" if address in ("0.0.0.0", "localhost") else address
     host = "[::1]" if address == "::" else f"[{host}]" if ":" in host else host
     scheme = "https" if flags.tls_certfile else "http"
-    path = (flags.subpath or "").strip("/")
     query = f"?token={gate.login.token}" if gate.login.token else ""
-    return f"{scheme}://{host}:{port}/{path + '/' if path else ''}{query}"
+    return f"{scheme}://{host}:{port}{subpath(flags)}/{query}"

@@ -7,6 +7,8 @@ from typing import Any
 
 from starlette.middleware.gzip import GZipMiddleware
 
+from modules.web.gate.place import local_path
+
 PLAIN = ("/sdapi/v1/txt2img", "/sdapi/v1/img2img", "/image/", "/gradio_api/queue")
 MINIMUM_BYTES = 1000
 
@@ -24,7 +26,7 @@ class SelectiveGZip:
         receive: Callable[..., Any],
         send: Callable[..., Any],
     ) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(PLAIN):
+        if scope["type"] != "http" or local_path(scope).startswith(PLAIN):
             await self._plain(scope, receive, send)
         else:
             await self._packed(scope, receive, send)

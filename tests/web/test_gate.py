@@ -7,6 +7,8 @@ import base64
 import json
 
 import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
 
 from modules.settings.flags import Flags
 from modules.web.exposure import StartRefused, first_url, gate_config
@@ -289,6 +291,57 @@ def test_the_page_login_guards_everything_but_the_ping():
     assert call(path="/sdapi/v1/options", headers=session, gate=gate)[0] == 200
     assert connect(session, gate)
     assert not connect({"cookie": "easel_session=guess"}, gate)
+
+
+def routed(path, gate):
+    """The status that a real router behind the gate answers with."""
+    app = FastAPI()
+
+    @app.get("/sdapi/v1/options")
+    async def options():
+        return {}
+
+    guarded = TestClient(Gate(app, gate), base_url="http://127.0.0.1:7860")
+    return guarded.get(path).status_code
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/sub/sdapi/v1/options",
+        "/sdapi/v1/options",
+        "/sub/sub/sdapi/v1/options",
+        "//sub/sdapi/v1/options",
+        "/sub//sdapi/v1/options",
+        "/sub/%73dapi/v1/options",
+        "/%73ub/sdapi/v1/options",
+        "/subsdapi/v1/options",
+    ],
+)
+def test_no_spelling_of_the_subpath_gets_past_the_api_login(path):
+    guarded = config(subpath="/sub", login=Login(api_users={"ann": "secret"}))
+    assert routed(path, guarded) in (401, 404)
+    assert routed("/sub/sdapi/v1/options", config(subpath="/sub")) == 200
+
+
+def test_below_a_subpath_the_ping_is_open_and_sockets_ask_for_the_login():
+    gate = config(subpath="/sub", login=Login(page_users={"ann": "secret"}))
+    assert call(path="/sub/internal/ping", gate=gate)[0] == 200
+    assert call(path="/internal/ping", gate=gate)[0] == 200
+    assert call(path="/sub/sdapi/v1/options", gate=gate)[0] == 401
+    assert not connect(gate=gate, path="/sub/live/ws")
+    assert connect(basic("ann:secret"), gate, path="/sub/live/ws")
+
+
+def test_below_a_subpath_the_one_time_link_leads_to_the_page_there():
+    gate = config(subpath="/sub", login=Login(token="t"))
+    for path in ("/sub/", "/"):
+        assert call(path=path, query=b"token=t", gate=gate)[1]["location"] == "/sub/"
+
+
+@pytest.mark.parametrize(("given", "meant"), [("sub", "/sub"), ("/a/b/", "/a/b"), ("/", "")])
+def test_a_subpath_may_be_written_with_or_without_slashes(given, meant):
+    assert gate_config(Flags(subpath=given)).subpath == meant
 
 
 def test_without_a_login_an_authorization_header_is_ignored():

@@ -19,6 +19,7 @@ from modules.web.gate.headers import SECURITY_HEADERS, STRICT_POLICY
 from modules.web.gate.hosts import HostList
 from modules.web.gate.login import Login, is_api
 from modules.web.gate.origins import OriginRule
+from modules.web.gate.place import local_path, placed
 from modules.web.gate.refusal import Refused
 
 log = logging.getLogger("easel.gate")
@@ -41,6 +42,8 @@ class GateConfig:
     hosts: HostList
     origins: OriginRule = field(default_factory=OriginRule)
     login: Login = field(default_factory=Login)
+    subpath: str = ""
+    """Where a proxy serves us, like ``/easel``; empty at the top."""
     max_body_bytes: int = 64 * 1024 * 1024
     body_seconds: float = 120.0
     """A body that takes longer to arrive is given up."""
@@ -55,9 +58,9 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._http(scope, receive, send)
+            await self._http(placed(scope, self.config.subpath), receive, send)
         elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
+            await self._websocket(placed(scope, self.config.subpath), receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -93,8 +96,8 @@ class Gate:
             reason = self.config.origins.refuses_socket(scope["scheme"], headers)
             if reason:
                 raise Refused(403, f"Refused: {reason}.")
-            login = self.config.login
-            if login.needs(scope["path"]) and not login.admits(scope["path"], headers):
+            login, path = self.config.login, local_path(scope)
+            if login.needs(path) and not login.admits(path, headers):
                 raise Refused(401, "A login is needed.")
         except Refused as refused:
             _note(scope, refused)
@@ -122,13 +125,13 @@ class Gate:
 
     async def _log_in(self, scope: Scope, headers: dict[str, str], outgoing: _Outgoing) -> bool:
         """Check the login; True when the request was answered here (the one-time link)."""
-        login, path = self.config.login, scope["path"]
+        login, path = self.config.login, local_path(scope)
         if not login.needs(path):
             return False
         given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
         cookie = login.cookie(scope["scheme"] == "https").encode()
         if given and scope["method"] == "GET" and login.token_is_valid(given):
-            location = scope.get("root_path", "") + path
+            location = f"{self.config.subpath}/{path.lstrip('/')}"
             await outgoing.redirect(location.lstrip("/"), ((b"set-cookie", cookie),))
             return True
         if login.admits(path, headers):
