@@ -26,9 +26,11 @@ class OptionStore:
     they are and written back.
     """
 
-    def __init__(self, path: Path, table: OptionTable) -> None:
+    def __init__(self, path: Path, table: OptionTable, *, use_file: bool = True) -> None:
+        """`use_file=False` is `--safe-mode`: the file is neither read nor written."""
         self.path = path
         self.table = table
+        self.use_file = use_file
         self.notices: list[str] = []
         """What went wrong while reading, one sentence each, for a banner."""
         self._lock = threading.RLock()
@@ -79,10 +81,11 @@ class OptionStore:
                 unknown.append(key)
         return clean, unknown
 
-    def set_many(self, values: Mapping[str, Any]) -> dict[str, Change]:
+    def set_many(self, values: Mapping[str, Any], *, save: bool = True) -> dict[str, Change]:
         """Validate all, then store all or nothing; returns ``{key: (old, new)}`` of what changed.
 
-        Unknown keys are ignored, as API clients post objects of other programs back.
+        Unknown keys are ignored, as API clients post objects of other programs back. Without
+        ``save`` the change lives in memory until another one is saved.
 
         Raises:
             OptionError: a value does not fit; nothing was changed.
@@ -98,7 +101,8 @@ class OptionStore:
             if not changes:
                 return {}
             merged = {**self._values, **{key: new for key, (_, new) in changes.items()}}
-            self._write(merged)
+            if save:
+                self._write(merged)
             self._values = merged
         for subscriber in list(self._subscribers):
             subscriber(dict(changes))
@@ -127,6 +131,12 @@ class OptionStore:
         self._subscribers.append(subscriber)
 
     def _read(self) -> None:
+        if not self.use_file:
+            self.notices.append(
+                f"Safe mode: all settings begin with their defaults; {self.path.name} is left as "
+                "it is, and changes last until Easel ends."
+            )
+            return
         stored = self._read_file(self.path)
         if stored is None and self.path.exists():
             self._set_aside()
@@ -164,6 +174,8 @@ class OptionStore:
             log.warning("cannot set %s aside: %s", self.path.name, error)
 
     def _write(self, values: Mapping[str, Any]) -> None:
+        if not self.use_file:
+            return
         stored = {**self._unknown, **values}
         atomic.write_json(self.path, stored)
         try:

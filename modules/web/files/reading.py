@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from modules.jobs.records import ImageRecord
-from modules.jobs.results import ResultKeeper
-from modules.settings.paths import Paths
+from modules.jobs.records import ImageRecord, UnknownJob
+from modules.web.context import AppContext
 
 MIME = {
     b"\x89PNG\r\n\x1a\n": "image/png",
@@ -23,17 +21,15 @@ class PictureGone(LookupError):  # noqa: N818 - reads as what happened
     """The file was moved, deleted or replaced by something that is no picture."""
 
 
-def read_picture(
-    record: ImageRecord, keeper: ResultKeeper, paths: Paths, options: Mapping[str, Any]
-) -> tuple[bytes, str]:
+def read_picture(context: AppContext, record: ImageRecord) -> tuple[bytes, str]:
     """The bytes and the true type of a picture.
 
     Raises:
         PictureGone: it is not there any more, or is no picture.
     """
-    data = keeper.in_memory(record.id)
-    if data is None:
-        data = _read_file(Path(record.path), allowed_roots(paths, options)) if record.path else None
+    data = context.jobs.keeper.in_memory(record.id)
+    if data is None and record.path:
+        data = _read_file(Path(record.path), allowed_roots(context, record.job))
     if data is None:
         raise PictureGone("The file of this image was moved or deleted.")
     mime = sniff(data)
@@ -42,13 +38,23 @@ def read_picture(
     return data, mime
 
 
-def allowed_roots(paths: Paths, options: Mapping[str, Any]) -> list[Path]:
-    """The folders that pictures are written to."""
-    roots = [paths.outputs, paths.cache]
-    for key, value in options.items():
-        if key.startswith("outdir_") and isinstance(value, str) and value:
-            roots.append(paths.data / Path(value).expanduser())
-    return [root.resolve() for root in roots]
+def allowed_roots(context: AppContext, job_id: str) -> list[Path]:
+    """The folders that pictures are written to now, and those that this job wrote to."""
+    paths = context.paths
+    folders = [paths.outputs, paths.cache]
+    folders += [paths.data / Path(name).expanduser() for name in _folder_names(context, job_id)]
+    return [folder.resolve() for folder in folders]
+
+
+def _folder_names(context: AppContext, job_id: str) -> Iterator[str]:
+    try:
+        at_the_time = context.jobs.record(job_id).prepared["options"]
+    except UnknownJob:
+        at_the_time = {}
+    for options in (context.options.as_dict(), at_the_time):
+        for key, value in options.items():
+            if key.startswith("outdir_") and isinstance(value, str) and value:
+                yield value
 
 
 def _read_file(path: Path, roots: list[Path]) -> bytes | None:

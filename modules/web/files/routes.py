@@ -31,9 +31,7 @@ def file_router(context: AppContext) -> APIRouter:
 
     async def content(record: ImageRecord) -> tuple[bytes, str]:
         try:
-            return await asyncio.to_thread(
-                read_picture, record, context.jobs.keeper, context.paths, context.options.as_dict()
-            )
+            return await asyncio.to_thread(read_picture, context, record)
         except PictureGone as error:
             raise HTTPException(404, str(error)) from None
 

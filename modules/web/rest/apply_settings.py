@@ -11,6 +11,7 @@ from typing import Any
 from modules.jobs.folders import check_output_folder
 from modules.jobs.models import LoadFailed
 from modules.requests.errors import RequestError
+from modules.requests.generation import GenerationRequest
 from modules.web.context import AppContext
 
 log = logging.getLogger("easel.api")
@@ -38,6 +39,28 @@ def apply_settings(context: AppContext, values: Mapping[str, Any]) -> Applied:
     Raises:
         OptionError, RequestError: a value does not fit; nothing was changed.
     """
+    clean, unknown = _checked(context, values)
+    changed = context.options.set_many(clean)
+    loading = None
+    if RELOADING & changed.keys():
+        loading = context.jobs.between_jobs(lambda: _load(context, changed))
+    return Applied(changed, unknown, loading)
+
+
+def overrides_to_stay(context: AppContext, request: GenerationRequest) -> dict[str, Any]:
+    """The request's overrides that stay in force after it, checked like any other change.
+
+    Raises:
+        OptionError, RequestError: a value does not fit, or the settings are frozen.
+    """
+    given = {key: v for key, v in request.override_settings.items() if v is not None}
+    if request.override_settings_restore_afterwards or not given:
+        return {}
+    return _checked(context, given)[0]
+
+
+def _checked(context: AppContext, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The values that differ from those in force, as they are stored, and the unknown keys."""
     if context.flags.freeze_settings:
         raise RequestError("settings", "", "they are frozen (--freeze-settings).")
     wanted = {key: value for key, value in values.items() if key not in DERIVED}
@@ -50,11 +73,7 @@ def apply_settings(context: AppContext, values: Mapping[str, Any]) -> Applied:
     for key, value in clean.items():
         if key.startswith("outdir_"):
             check_output_folder(context.paths, key, str(value))
-    changed = context.options.set_many(clean)
-    loading = None
-    if RELOADING & changed.keys():
-        loading = context.jobs.between_jobs(lambda: _load(context, changed))
-    return Applied(changed, unknown, loading)
+    return clean, unknown
 
 
 def _load(context: AppContext, changed: Mapping[str, tuple[Any, Any]]) -> None:

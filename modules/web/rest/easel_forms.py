@@ -94,8 +94,7 @@ def form_router(context: AppContext) -> APIRouter:
         if record is None:
             raise HTTPException(404, "There is no such image.")
         try:
-            options = context.options.as_dict()
-            return read_picture(record, context.jobs.keeper, context.paths, options)[0]
+            return read_picture(context, record)[0]
         except PictureGone as error:
             raise HTTPException(404, str(error)) from None
 

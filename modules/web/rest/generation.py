@@ -19,6 +19,7 @@ from modules.requests.generation import GenerationRequest
 from modules.web.context import AppContext
 from modules.web.files.reading import PictureGone, read_picture
 from modules.web.rest.answers import SafeJSON, error_answer
+from modules.web.rest.apply_settings import overrides_to_stay
 from modules.web.rest.waiting import finished
 
 REFUSED_FAILURES = ("model", "input")
@@ -34,12 +35,12 @@ def generation_router(context: AppContext) -> APIRouter:
     async def txt2img(body: GenerationRequest, request: Request) -> Response:
         """Generate pictures from text; answers when they are done."""
         asked = with_infotext(body, context)
+        stay = await asyncio.to_thread(overrides_to_stay, context, asked)
         task_id = asked.force_task_id
         job_id = await asyncio.to_thread(
             jobs.submit, asked, client_name("api", request), task_id, asked.save_images
         )
-        if not asked.override_settings_restore_afterwards:
-            await asyncio.to_thread(context.options.set_many, asked.override_settings)
+        context.options.set_many(stay, save=False)
         record = await finished(jobs, job_id)
         return await asyncio.to_thread(answer, context, asked, record)
 
@@ -118,7 +119,7 @@ def failure_answer(record: JobRecord) -> Response:
 def encoded(context: AppContext, image: ImageRecord) -> str:
     """One picture as base64 in the format that the settings in force name."""
     options = context.options.as_dict()
-    data, mime = read_picture(image, context.jobs.keeper, context.paths, options)
+    data, mime = read_picture(context, image)
     wanted = str(options.get("samples_format") or "png").lower()
     if mime != {"jpg": "image/jpeg"}.get(wanted, f"image/{wanted}") and image.kind == "image":
         data = encode_image(open_image(data), wanted, image.infotext, options).data
