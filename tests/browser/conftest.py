@@ -1,4 +1,4 @@
-"""One Chromium for all tests; every test gets a fresh visitor who may only reach our own server."""
+"""One Chromium for all tests; it can reach nothing but our own server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image, PngImagePlugin
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 if TYPE_CHECKING:
     from tests.conftest import RunningServer
@@ -23,6 +30,7 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 PATIENCE = 90_000
 """Milliseconds that a test waits for the page; machines that run tests are often busy."""
@@ -40,29 +48,41 @@ def browser(chromium_path: str) -> Iterator[Browser]:
         started.close()
 
 
+@pytest.fixture(scope="session")
+def visitors(browser: Browser) -> Iterator[dict[str, BrowserContext]]:
+    """One visitor per language and window size; they keep the scripts in their cache."""
+    made: dict[str, BrowserContext] = {}
+    yield made
+    for visitor in made.values():
+        visitor.close()
+
+
 @pytest.fixture
-def visit(browser: Browser, server: RunningServer) -> Iterator[Visit]:
-    """``visit(locale=…, viewport=…)`` opens the page as a new visitor and waits for it.
+def visit(
+    browser: Browser, visitors: dict[str, BrowserContext], server: RunningServer
+) -> Iterator[Visit]:
+    """``visit(locale=…, viewport=…)`` opens the page as if for the first time, ready for use.
 
-    When the test ends, no script may have failed and nothing may have left the machine.
+    When the test ends, no script may have failed and nothing may have tried to leave the machine.
     """
-    contexts, faults, outside = [], [], []
+    pages: list[Page] = []
+    faults: list[str] = []
+    outside: list[str] = []
 
-    def guard(route: Route) -> None:
-        host = urlsplit(route.request.url).hostname
-        if host == "127.0.0.1":
-            route.continue_()
-        else:
-            outside.append(route.request.url)
-            route.abort()
+    def watch(request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
+            outside.append(request.url)
 
     def open_page(**options: Any) -> Page:
         given = {"locale": "en-US", "viewport": {"width": 1360, "height": 860}, **options}
-        visitor = browser.new_context(accept_downloads=True, **given)
+        if str(given) not in visitors:
+            visitors[str(given)] = browser.new_context(**given)
+        visitor = visitors[str(given)]
         visitor.set_default_timeout(PATIENCE)
-        visitor.route("**/*", guard)
-        contexts.append(visitor)
         page = visitor.new_page()
+        pages.append(page)
+        page.on("request", watch)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda line: line.type == "error" and faults.append(line.text))
         page.goto(server.url)
@@ -70,8 +90,9 @@ def visit(browser: Browser, server: RunningServer) -> Iterator[Visit]:
         return page
 
     yield open_page
-    for visitor in contexts:
-        visitor.close()
+    for page in pages:
+        page.evaluate("localStorage.clear()")
+        page.close()
     settle(server)
     assert outside == []
     assert [fault for fault in faults if "status of 4" not in fault] == []
@@ -119,6 +140,23 @@ def fill_form(page: Page, **fields: Any) -> None:
         " JSON.stringify(Easel.form.values('txt2img')[name]) === JSON.stringify(value))",
         arg=fields,
     )
+
+
+@pytest.fixture
+def generate(page: Page) -> Callable[[], None]:
+    """``generate()`` presses the button and waits until that job is done and shown."""
+
+    def press_and_wait() -> None:
+        shown = "document.querySelector('easel-output').job"
+        before = page.evaluate(f"{shown}?.id ?? ''")
+        page.click("#txt2img_generate")
+        page.wait_for_function(
+            f"before => {shown} && {shown}.id !== before"
+            f" && !['queued', 'running'].includes({shown}.state)",
+            arg=before,
+        )
+
+    return press_and_wait
 
 
 @pytest.fixture

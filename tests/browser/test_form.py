@@ -197,10 +197,11 @@ def test_parameters_are_read_from_the_prompt_box(page: Page) -> None:
     page.wait_for_function("Easel.form.values('txt2img').steps === 33")
 
 
-def test_an_empty_prompt_takes_the_last_pictures_parameters(page: Page, fill: Fill) -> None:
+def test_an_empty_prompt_takes_the_last_pictures_parameters(
+    page: Page, fill: Fill, generate
+) -> None:
     fill(steps=2, width=64, height=64, sampler_name="Euler", prompt="a last picture", seed=3)
-    page.click("#txt2img_generate")
-    expect(page.locator("#txt2img_gallery .full img")).to_be_visible()
+    generate()
     fill(prompt="", seed=-1)
     page.click("#txt2img_paste")
     expect(page.locator(PROMPT)).to_have_value("a last picture")

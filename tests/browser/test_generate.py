@@ -20,10 +20,12 @@ def single(page: Page) -> Any:
     return page.locator("#txt2img_gallery .full img")
 
 
-def test_a_person_writes_a_prompt_and_gets_a_saved_picture(page: Page, fill: Fill, server) -> None:
+def test_a_person_writes_a_prompt_and_gets_a_saved_picture(
+    page: Page, fill: Fill, generate, server
+) -> None:
     fill(**QUICK, seed=7)
     page.fill("#txt2img_prompt textarea", "a red apple on a blue background")
-    page.click("#txt2img_generate")
+    generate()
     expect(single(page)).to_be_visible()
     assert page.evaluate("document.querySelector('#txt2img_gallery img').naturalWidth") == 64
     info = page.locator("#html_info_txt2img")
@@ -79,9 +81,11 @@ def test_two_open_pages_show_the_same_job(page: Page, fill: Fill, visit) -> None
         expect(one.locator("#txt2img_progress")).to_be_hidden()
 
 
-def test_a_batch_shows_the_grid_first_and_single_pictures_on_demand(page: Page, fill: Fill) -> None:
+def test_a_batch_shows_the_grid_first_and_single_pictures_on_demand(
+    page: Page, fill: Fill, generate
+) -> None:
     fill(**QUICK, prompt="a fish", batch_size=2, n_iter=2, seed=100)
-    page.click("#txt2img_generate")
+    generate()
     tiles = page.locator("#txt2img_gallery .tile")
     expect(tiles).to_have_count(5)
     assert "grid" in tiles.first.get_attribute("class")
@@ -102,18 +106,18 @@ def test_a_batch_shows_the_grid_first_and_single_pictures_on_demand(page: Page, 
     expect(page.locator("#html_info_txt2img")).to_contain_text("Seed 102")
 
 
-def test_a_finished_picture_is_there_after_a_reload(page: Page, fill: Fill) -> None:
+def test_a_finished_picture_is_there_after_a_reload(page: Page, fill: Fill, generate) -> None:
     fill(**QUICK, prompt="a heart", seed=11)
-    page.click("#txt2img_generate")
+    generate()
     expect(single(page)).to_be_visible()
     page.reload()
     expect(single(page)).to_be_visible()
     expect(page.locator("#html_info_txt2img")).to_contain_text("Seed 11")
 
 
-def test_the_buttons_under_a_picture(page: Page, fill: Fill) -> None:
+def test_the_buttons_under_a_picture(page: Page, fill: Fill, generate) -> None:
     fill(**QUICK, prompt="a star", seed=5)
-    page.click("#txt2img_generate")
+    generate()
     expect(single(page)).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").click()
@@ -133,12 +137,12 @@ def test_the_buttons_under_a_picture(page: Page, fill: Fill) -> None:
 def test_a_refused_request_becomes_one_sentence(page: Page, fill: Fill) -> None:
     fill(**QUICK, prompt="a cat")
     page.evaluate(
-        "const send = window.fetch;"
-        "window.fetch = (address, request) => {"
+        "() => { const send = window.fetch;"
+        " window.fetch = (address, request) => {"
         "  if (address.endsWith('/easel/v1/jobs') && request.method === 'POST')"
         "    request.body = JSON.stringify({...JSON.parse(request.body), sampler_name: 'Eulerr'});"
         "  return send(address, request);"
-        "}"
+        "}; }"
     )
     page.click("#txt2img_generate")
     note = page.locator(".easel-toast.error")

@@ -16,7 +16,16 @@ TYPES = {
     ".woff2": "font/woff2",
     ".txt": "text/plain; charset=utf-8",
 }
-STYLESHEETS = ("base.css", "icons.css", "form.css", "output.css", "panels.css")
+STYLESHEETS = (
+    "base.css",
+    "icons.css",
+    "overlays.css",
+    "form.css",
+    "output.css",
+    "image-info.css",
+    "queue.css",
+    "settings.css",
+)
 
 
 @cache

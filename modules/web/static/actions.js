@@ -17,7 +17,11 @@ export async function interrupt() {
   document.dispatchEvent(new CustomEvent("easel:interrupt"));
   await toast.guard(async () => {
     if (job.state === "queued") await api.post(`/easel/v1/jobs/${encodeURIComponent(job.id)}/cancel`);
-    else await api.post("/easel/v1/interrupt", { id: job.id, mode: gently ? "stop_after_current" : "interrupt" });
+    else
+      await api.post("/easel/v1/interrupt", {
+        id: job.id,
+        mode: gently ? "stop_after_current" : "interrupt",
+      });
     if (gently) toast.info(t("actions.after_current"));
   });
 }

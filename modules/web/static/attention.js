@@ -9,7 +9,8 @@ const NUMBER = /^:\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*\)/;
 export function weigh(text, start, end, direction, { attention = 0.1, extra = 0.05, delimiters = "" } = {}) {
   const network = networkAt(text, start, end);
   if (network) return weighNetwork(text, network, direction * extra);
-  let range = start === end ? (bracketAt(text, start) ?? wordAt(text, start, delimiters)) : trim(text, start, end);
+  let range =
+    start === end ? (bracketAt(text, start) ?? wordAt(text, start, delimiters)) : trim(text, start, end);
   if (!range) return null;
   range = inside(text, range);
   const wrapped = wrapping(text, range);
@@ -88,7 +89,8 @@ function matching(text, caret, step) {
 }
 
 function wordAt(text, caret, delimiters) {
-  const ends = (character) => character === undefined || /[\s()[\]<>]/.test(character) || delimiters.includes(character);
+  const ends = (character) =>
+    character === undefined || /[\s()[\]<>]/.test(character) || delimiters.includes(character);
   let start = caret;
   let end = caret;
   while (start > 0 && !ends(text[start - 1])) start -= 1;
@@ -138,7 +140,9 @@ function networkAt(text, start, end) {
   const close = text.indexOf(">", from);
   if (close < 0 || close + 1 < end || close < start) return null;
   const found = text.slice(from, close + 1).match(/^<([^<>:]+):([^<>:]+)(?::([+-]?[\d.]+))?([^<>]*)>$/);
-  return found ? { from, to: close + 1, kind: found[1], name: found[2], weight: found[3], rest: found[4] } : null;
+  return found
+    ? { from, to: close + 1, kind: found[1], name: found[2], weight: found[3], rest: found[4] }
+    : null;
 }
 
 function weighNetwork(text, { from, to, kind, name, weight, rest }, change) {

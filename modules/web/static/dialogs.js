@@ -18,7 +18,12 @@ export function open(title, fill, { wide = false } = {}) {
       dialog.close();
     };
     dialog.append(
-      h("header", {}, heading, button("close", t("dialog.close"), () => close(), { quiet: true })),
+      h(
+        "header",
+        {},
+        heading,
+        button("close", t("dialog.close"), () => close(), { quiet: true }),
+      ),
       body,
     );
     dialog.addEventListener("close", () => {

@@ -6,10 +6,12 @@ import { hasParameters } from "./prompt.js";
 
 const { t } = window.Easel;
 const ZONES = '[id$="_toprow"], [id$="_settings"]';
-const zoneOf = (target) => target.closest?.(".easel-workspace")?.querySelector(".easel-prompts") && target.closest(ZONES);
+const zoneOf = (target) =>
+  target.closest?.(".easel-workspace")?.querySelector(".easel-prompts") && target.closest(ZONES);
 const tabOf = (zone) => zone.closest(".easel-workspace").id.replace("_workspace", "");
 
-const carries = (transfer) => [...(transfer?.types ?? [])].some((type) => type === "Files" || type === "text/uri-list");
+const carries = (transfer) =>
+  [...(transfer?.types ?? [])].some((type) => type === "Files" || type === "text/uri-list");
 
 document.addEventListener("dragover", (event) => {
   const zone = zoneOf(event.target);

@@ -21,9 +21,11 @@ class Examples extends HTMLElement {
     this.hidden = !empty || !examples.length;
     if (this.hidden || this.dataset.made === examples.join("|")) return;
     this.dataset.made = examples.join("|");
-    const chips = examples.slice(0, 6).map((text) =>
-      h("button", { type: "button", onclick: () => form.apply(this.tab, { prompt: text }) }, text),
-    );
+    const chips = examples
+      .slice(0, 6)
+      .map((text) =>
+        h("button", { type: "button", onclick: () => form.apply(this.tab, { prompt: text }) }, text),
+      );
     this.replaceChildren(h("span", {}, t("examples.try")), ...chips);
   }
 }

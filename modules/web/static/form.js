@@ -43,9 +43,7 @@ export async function take(tab, names) {
   pending[tab] = {};
   const state = await page.state();
   const clean = sane({ ...current[tab], ...fields }, state);
-  return names.map((name) =>
-    name in fields ? update(name, clean[name], state) : { __type__: "update" },
-  );
+  return names.map((name) => (name in fields ? update(name, clean[name], state) : { __type__: "update" }));
 }
 
 /** Any field changed, by hand or by us. */

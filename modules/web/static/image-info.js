@@ -14,7 +14,13 @@ class ImageInfo extends HTMLElement {
   connectedCallback() {
     if (this.built) return;
     this.built = true;
-    this.input = h("input", { type: "file", accept: "image/*", id: "pnginfo_file", class: "easel-offscreen", onchange: () => this.#file(this.input.files[0]) });
+    this.input = h("input", {
+      type: "file",
+      accept: "image/*",
+      id: "pnginfo_file",
+      class: "easel-offscreen",
+      onchange: () => this.#file(this.input.files[0]),
+    });
     this.picture = h("div", { class: "well" });
     this.zone = h("label", { class: "zone", for: "pnginfo_file", id: "pnginfo_image" }, this.picture);
     this.result = h("div", { class: "result", id: "pnginfo_result", "aria-live": "polite" });
@@ -37,7 +43,11 @@ class ImageInfo extends HTMLElement {
   }
 
   #empty() {
-    this.picture.replaceChildren(icon("upload"), h("p", {}, t("info.drop")), h("p", { class: "small" }, t("info.drop_hint")));
+    this.picture.replaceChildren(
+      icon("upload"),
+      h("p", {}, t("info.drop")),
+      h("p", { class: "small" }, t("info.drop_hint")),
+    );
     this.result.replaceChildren(h("p", { class: "hint" }, t("info.empty")));
   }
 
@@ -64,7 +74,9 @@ class ImageInfo extends HTMLElement {
   }
 
   #show(found) {
-    const facts = [found.format, found.width && `${found.width} × ${found.height}`].filter(Boolean).join(" · ");
+    const facts = [found.format, found.width && `${found.width} × ${found.height}`]
+      .filter(Boolean)
+      .join(" · ");
     const parts = [h("p", { class: "facts" }, facts)];
     if (found.info) {
       const use = () => {
@@ -73,23 +85,49 @@ class ImageInfo extends HTMLElement {
       };
       const tools = h("div", { class: "tools" });
       if (hasParameters(found)) tools.append(button("send", t("info.to_txt2img"), use, { kind: "primary" }));
-      tools.append(button("copy", t("output.copy"), async () => (await copyText(found.info)) && toast.success(t("output.copied"))));
+      tools.append(
+        button(
+          "copy",
+          t("output.copy"),
+          async () => (await copyText(found.info)) && toast.success(t("output.copied")),
+        ),
+      );
       parts.push(infotext(found.info), tools, this.#table(found.parameters));
     } else parts.push(h("p", { class: "hint" }, t("info.nothing")));
     const others = Object.entries(found.items ?? {}).filter(([name]) => name !== "parameters");
     if (others.length) {
       parts.push(
         h("h3", {}, t("info.other")),
-        ...others.map(([name, text]) => h("details", {}, h("summary", {}, name), h("pre", {}, typeof text === "string" ? text : JSON.stringify(text, null, 2)))),
+        ...others.map(([name, text]) =>
+          h(
+            "details",
+            {},
+            h("summary", {}, name),
+            h("pre", {}, typeof text === "string" ? text : JSON.stringify(text, null, 2)),
+          ),
+        ),
       );
     }
     this.result.replaceChildren(...parts.filter(Boolean));
   }
 
   #table(parameters) {
-    const rows = Object.entries(parameters ?? {}).filter(([name]) => !["Prompt", "Negative prompt"].includes(name));
+    const rows = Object.entries(parameters ?? {}).filter(
+      ([name]) => !["Prompt", "Negative prompt"].includes(name),
+    );
     if (!rows.length) return null;
-    return h("table", {}, h("caption", {}, t("info.parameters")), h("tbody", {}, ...rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, String(value))))));
+    return h(
+      "table",
+      {},
+      h("caption", {}, t("info.parameters")),
+      h(
+        "tbody",
+        {},
+        ...rows.map(([name, value]) =>
+          h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, String(value))),
+        ),
+      ),
+    );
   }
 }
 customElements.define("easel-image-info", ImageInfo);

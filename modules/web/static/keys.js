@@ -48,7 +48,9 @@ document.addEventListener(
 /** The window that lists the keys. */
 export function help() {
   return open(t("keys.title"), (body) => {
-    const rows = HELP.map(([keys, text]) => h("div", {}, h("dt", {}, ...keys.split(" ").map(key)), h("dd", {}, t(text))));
+    const rows = HELP.map(([keys, text]) =>
+      h("div", {}, h("dt", {}, ...keys.split(" ").map(key)), h("dd", {}, t(text))),
+    );
     body.append(h("dl", { class: "easel-keys" }, ...rows));
   });
 }

@@ -6,7 +6,9 @@ import * as page from "./page.js";
 import { view } from "./viewer.js";
 import { live } from "./live.js";
 import { button, copyText, h, icon, openTab } from "./dom.js";
-import { duration, infotext } from "./words.js";
+import { infotext } from "./words.js";
+import { ProgressBar } from "./progress-bar.js";
+import { jobNotes } from "./job-notes.js";
 
 const { t, config } = window.Easel;
 const ACTIVE = ["queued", "running"];
@@ -16,6 +18,7 @@ class Output extends HTMLElement {
   images = [];
   selected = null;
   watching = true;
+  warnings = [];
 
   connectedCallback() {
     if (this.built) return;
@@ -45,16 +48,13 @@ class Output extends HTMLElement {
   }
 
   #build() {
-    this.fill = h("div", { class: "fill" });
-    this.bar = h(
-      "div",
-      { class: "bar", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100", "aria-label": t("output.progress") },
-      this.fill,
-    );
-    this.step = h("span", { class: "step" });
-    this.eta = h("span", { class: "eta" });
-    this.progress = h("div", { class: "progress", id: `${this.tab}_progress`, hidden: true }, this.bar, h("div", { class: "words" }, this.step, this.eta));
-    this.stage = h("div", { class: "stage", id: `${this.tab}_gallery`, role: "group", "aria-label": t("output.gallery") });
+    this.progress = new ProgressBar(`${this.tab}_progress`);
+    this.stage = h("div", {
+      class: "stage",
+      id: `${this.tab}_gallery`,
+      role: "group",
+      "aria-label": t("output.gallery"),
+    });
     this.strip = h("div", { class: "strip", hidden: true });
     this.tools = h("div", { class: "tools", role: "toolbar", "aria-label": t("output.tools"), hidden: true });
     this.info = h("div", { class: "info", id: `html_info_${this.tab}` });
@@ -66,7 +66,7 @@ class Output extends HTMLElement {
       button("paste", t("output.use"), () => this.#use()),
       button("info", t("output.to_png_info"), () => this.#toInfo()),
     );
-    this.append(this.progress, this.stage, this.strip, this.tools, this.info, this.log);
+    this.append(this.progress.element, this.stage, this.strip, this.tools, this.info, this.log);
     this.#draw();
   }
 
@@ -143,7 +143,7 @@ class Output extends HTMLElement {
   }
 
   #warn(message) {
-    this.warnings = [...(this.warnings ?? []), message];
+    this.warnings = [...this.warnings, message];
     this.#drawLog();
   }
 
@@ -152,28 +152,8 @@ class Output extends HTMLElement {
   }
 
   #drawProgress(progress) {
-    this.progress.hidden = !this.running || page.options.show_progressbar === false;
     this.classList.toggle("busy", this.running);
-    if (!this.running) return;
-    const mine = progress?.job === this.job.id ? progress : null;
-    const done = Math.round(100 * (mine?.progress ?? 0));
-    this.bar.setAttribute("aria-valuenow", String(done));
-    this.fill.style.width = `${done}%`;
-    this.bar.classList.toggle("waiting", !mine || ["waiting", "loading"].includes(mine.phase));
-    this.step.textContent = this.#stepText(mine);
-    this.eta.textContent = mine?.eta > 0 ? t("output.left", { time: duration(mine.eta) }) : "";
-  }
-
-  #stepText(progress) {
-    if (!progress || progress.phase === "waiting") {
-      const position = this.job.position ?? progress?.position;
-      return position > 1 ? t("output.in_queue", { position }) : t("output.waiting");
-    }
-    if (progress.phase === "loading") return t("output.loading");
-    if (progress.phase === "saving") return t("output.saving");
-    const step = t("output.step", { step: progress.step, steps: progress.steps });
-    if (progress.iterations <= 1) return step;
-    return `${step} · ${t("output.batch", { now: progress.iteration + 1, all: progress.iterations })}`;
+    this.progress.draw(this.running ? this.job : null, progress);
   }
 
   #draw() {
@@ -186,10 +166,12 @@ class Output extends HTMLElement {
 
   #drawStage() {
     const preview = live.preview?.job === this.job?.id ? live.preview : null;
-    if (page.options.do_not_show_images && this.images.length) this.#stageWith("empty", h("p", { class: "nothing" }, t("output.hidden")));
+    if (page.options.do_not_show_images && this.images.length)
+      this.#stageWith("empty", h("p", { class: "nothing" }, t("output.hidden")));
     else if (this.running && this.watching) this.#drawLive(preview);
     else if (!this.images.length) this.#stageWith("empty", this.#empty());
-    else if (this.selected === null) this.#stageWith("grid", ...this.images.map((image, at) => this.#tile(image, at)));
+    else if (this.selected === null)
+      this.#stageWith("grid", ...this.images.map((image, at) => this.#tile(image, at)));
     else this.#stageWith("single", this.#picture(this.images[this.selected]));
   }
 
@@ -220,7 +202,12 @@ class Output extends HTMLElement {
 
   #empty() {
     if (this.job?.state === "failed" || this.job?.state === "parked") {
-      return h("div", { class: "nothing failed", role: "alert" }, icon("error"), h("p", {}, this.job.error || t("output.failed")));
+      return h(
+        "div",
+        { class: "nothing failed", role: "alert" },
+        icon("error"),
+        h("p", {}, this.job.error || t("output.failed")),
+      );
     }
     if (this.job?.state === "interrupted" || this.job?.state === "cancelled") {
       return h("div", { class: "nothing" }, icon("stop"), h("p", {}, t("output.stopped")));
@@ -247,14 +234,34 @@ class Output extends HTMLElement {
     return h(
       "button",
       { type: "button", class: `tile ${image.kind}`, "aria-label": name, onclick: choose },
-      h("img", { src: config.root + image.thumb, alt: "", loading: "lazy", style: `aspect-ratio: ${image.width} / ${image.height}` }),
+      h("img", {
+        src: config.root + image.thumb,
+        alt: "",
+        loading: "lazy",
+        style: `aspect-ratio: ${image.width} / ${image.height}`,
+      }),
     );
   }
 
   #picture(image) {
     const name = image.kind === "grid" ? t("output.grid") : t("output.picture", { seed: image.seed });
-    const picture = h("img", { src: config.root + image.url, alt: name, width: image.width, height: image.height, draggable: "true" });
-    return h("button", { type: "button", class: "full", "aria-label": t("output.view_name", { name }), onclick: () => this.#view() }, picture);
+    const picture = h("img", {
+      src: config.root + image.url,
+      alt: name,
+      width: image.width,
+      height: image.height,
+      draggable: "true",
+    });
+    return h(
+      "button",
+      {
+        type: "button",
+        class: "full",
+        "aria-label": t("output.view_name", { name }),
+        onclick: () => this.#view(),
+      },
+      picture,
+    );
   }
 
   #select(at) {
@@ -268,7 +275,10 @@ class Output extends HTMLElement {
     this.strip.hidden = !many || (this.selected === null && !this.running);
     if (this.strip.hidden) return this.strip.replaceChildren();
     const back = this.running
-      ? button("play", t("output.watch"), () => this.#watch(), { quiet: true, kind: this.watching ? "on" : "" })
+      ? button("play", t("output.watch"), () => this.#watch(), {
+          quiet: true,
+          kind: this.watching ? "on" : "",
+        })
       : button("grid", t("output.all"), () => this.#all(), { quiet: true });
     const thumbs = this.images.map((image, at) => {
       const chosen = at === this.selected && !(this.running && this.watching);
@@ -297,30 +307,28 @@ class Output extends HTMLElement {
   }
 
   #place(image) {
-    if (!image.saved) return h("p", { class: "place" }, image.note ? t("output.not_saved", { reason: image.note }) : t("output.unsaved"));
+    if (!image.saved)
+      return h(
+        "p",
+        { class: "place" },
+        image.note ? t("output.not_saved", { reason: image.note }) : t("output.unsaved"),
+      );
     return h("p", { class: "place" }, icon("folder"), h("span", {}, image.path ?? image.name));
   }
 
   #drawLog() {
-    const lines = [];
-    const { timings, error, warnings, state } = this.job ?? {};
-    const all = [...new Set([...(warnings ?? []), ...(this.warnings ?? [])])];
-    if (error && this.images.length) lines.push(h("p", { class: "bad" }, error));
-    for (const text of all) lines.push(h("p", { class: "warn" }, icon("warning"), text));
-    if (timings?.run_s > 0 && !this.running) {
-      const said = state === "interrupted" ? "output.time_interrupted" : "output.time";
-      const parts = [t(said, { time: duration(timings.run_s) })];
-      if (timings.load_s >= 0.5) parts.push(t("output.time_load", { time: duration(timings.load_s) }));
-      if (timings.queued_s >= 1) parts.push(t("output.time_queue", { time: duration(timings.queued_s) }));
-      lines.push(h("p", { class: "time" }, parts.join(" · ")));
-    }
-    this.log.replaceChildren(...lines);
+    const facts = { running: this.running, pictures: this.images.length > 0 };
+    this.log.replaceChildren(...jobNotes(this.job, this.warnings, facts));
   }
 
   #view() {
     if (!this.images.length) return;
-    if (page.options.js_modal_lightbox === false) open(config.root + (this.current ?? this.images[0]).url, "_blank", "noopener");
-    else view(this.images, this.selected ?? Math.max(0, this.images.indexOf(this.current)), (at) => this.#select(at));
+    if (page.options.js_modal_lightbox === false)
+      open(config.root + (this.current ?? this.images[0]).url, "_blank", "noopener");
+    else
+      view(this.images, this.selected ?? Math.max(0, this.images.indexOf(this.current)), (at) =>
+        this.#select(at),
+      );
   }
 
   #download() {

@@ -45,7 +45,10 @@ live.on("snapshot", async ({ restarted }) => {
   if (!restarted) return;
   const { assets } = await state({ fresh: true }).catch(() => ({}));
   if (assets && assets !== window.Easel.config.assets) {
-    warning(window.Easel.t("page.updated"), { text: window.Easel.t("page.reload"), run: () => location.reload() });
+    warning(window.Easel.t("page.updated"), {
+      text: window.Easel.t("page.reload"),
+      run: () => location.reload(),
+    });
   }
 });
 

@@ -50,7 +50,12 @@ const check = debounce(async (tab) => {
   lastAsked[tab] = asked;
   let answer;
   try {
-    answer = await api.post("/easel/v1/prompt/check", { prompt, negative_prompt, styles, steps: steps || 20 });
+    answer = await api.post("/easel/v1/prompt/check", {
+      prompt,
+      negative_prompt,
+      styles,
+      steps: steps || 20,
+    });
   } catch {
     return;
   }
@@ -81,7 +86,7 @@ export async function readParameters(tab) {
 }
 
 /** Whether a text or picture says more than a prompt. */
-export const hasParameters = (found) => Object.keys(found?.parameters ?? {}).length > 0;
+export const hasParameters = (found) => ["steps", "seed"].some((name) => name in (found?.fields ?? {}));
 
 async function lastParameters() {
   const { jobs } = await api.get("/easel/v1/jobs?state=done,interrupted&limit=1");

@@ -26,7 +26,15 @@ class Queue extends HTMLElement {
       done: this.#section("done"),
     };
     this.replaceChildren(
-      h("div", { class: "head" }, h("h2", {}, t("queue.title")), this.note, h("span", { class: "grow" }), this.pause, this.clear),
+      h(
+        "div",
+        { class: "head" },
+        h("h2", {}, t("queue.title")),
+        this.note,
+        h("span", { class: "grow" }),
+        this.pause,
+        this.clear,
+      ),
       ...Object.values(this.lists).map((list) => list.parentElement),
     );
     live.on("snapshot queue connection", () => this.#draw());
@@ -64,7 +72,9 @@ class Queue extends HTMLElement {
   #fill(name, jobs) {
     const list = this.lists[name];
     const text = t(`queue.none_${name}`);
-    list.replaceChildren(...(jobs.length ? jobs.map((job, at) => this.#row(job, at)) : [h("li", { class: "none" }, text)]));
+    list.replaceChildren(
+      ...(jobs.length ? jobs.map((job, at) => this.#row(job, at)) : [h("li", { class: "none" }, text)]),
+    );
   }
 
   #row(job, at) {
@@ -97,13 +107,20 @@ class Queue extends HTMLElement {
   #thumb(job) {
     const image = job.images?.[0] ?? job.thumb;
     const url = typeof image === "string" ? image : image?.thumb;
-    return h("div", { class: "thumb" }, url ? h("img", { src: config.root + url, alt: "", loading: "lazy" }) : icon(job.state === "failed" ? "error" : "picture"));
+    return h(
+      "div",
+      { class: "thumb" },
+      url
+        ? h("img", { src: config.root + url, alt: "", loading: "lazy" })
+        : icon(job.state === "failed" ? "error" : "picture"),
+    );
   }
 
   #acts(job, at) {
     const path = `/easel/v1/jobs/${encodeURIComponent(job.id)}`;
     const act = (name, text, run) => button(name, t(text), () => toast.guard(run), { quiet: true });
-    if (job.state === "running") return [act("stop", "queue.stop", () => api.post("/easel/v1/interrupt", { id: job.id }))];
+    if (job.state === "running")
+      return [act("stop", "queue.stop", () => api.post("/easel/v1/interrupt", { id: job.id }))];
     if (job.state === "queued") {
       const up = act("up", "queue.up", () => api.post(`${path}/move`, { to: "up" }));
       up.disabled = at === 0;

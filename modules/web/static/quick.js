@@ -98,6 +98,7 @@ live.on("options", (message) => {
   if (lists || ours.some((key) => !same(message.changed[key], shown[key]))) refresh();
 });
 live.on("model", (message) => {
-  if (message.state === "failed") toast.error(t("quick.model_failed", { name: message.name, reason: message.reason }));
+  if (message.state === "failed")
+    toast.error(t("quick.model_failed", { name: message.name, reason: message.reason }));
   if (message.state === "ready" && message.title && message.title !== shown.sd_model_checkpoint) refresh();
 });

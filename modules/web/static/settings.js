@@ -10,8 +10,10 @@ const CHANGED = "*changed";
 const RELOADS = ["localization"];
 
 const label = (option) => (has(`option.${option.key}`) ? t(`option.${option.key}`) : option.label);
-const help = (option) => (has(`option.${option.key}.help`) ? t(`option.${option.key}.help`) : (option.help ?? ""));
-const sectionName = (group) => (has(`group.${group.name}`) ? t(`group.${group.name}`) : (group.label ?? group.name));
+const help = (option) =>
+  has(`option.${option.key}.help`) ? t(`option.${option.key}.help`) : (option.help ?? "");
+const sectionName = (group) =>
+  has(`group.${group.name}`) ? t(`group.${group.name}`) : (group.label ?? group.name);
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 class Settings extends HTMLElement {
@@ -22,13 +24,27 @@ class Settings extends HTMLElement {
   connectedCallback() {
     if (this.built) return;
     this.built = true;
-    this.search = h("input", { type: "search", id: "settings_search", placeholder: t("settings.search"), "aria-label": t("settings.search"), oninput: debounce(() => this.#draw(), 120) });
+    this.search = h("input", {
+      type: "search",
+      id: "settings_search",
+      placeholder: t("settings.search"),
+      "aria-label": t("settings.search"),
+      oninput: debounce(() => this.#draw(), 120),
+    });
     this.nav = h("nav", { "aria-label": t("settings.sections") });
     this.list = h("div", { class: "list", id: "settings_list" });
     this.undo = button("undo", t("settings.undo"), () => this.#undo());
     this.undo.id = "settings_undo";
     this.undo.disabled = true;
-    this.replaceChildren(h("aside", {}, this.search, this.nav), h("div", { class: "main" }, h("div", { class: "head" }, (this.heading = h("h2", {})), h("span", { class: "grow" }), this.undo), this.list));
+    this.replaceChildren(
+      h("aside", {}, this.search, this.nav),
+      h(
+        "div",
+        { class: "main" },
+        h("div", { class: "head" }, (this.heading = h("h2", {})), h("span", { class: "grow" }), this.undo),
+        this.list,
+      ),
+    );
     live.on("options", ({ changed }) => this.#follow(changed));
     this.#load();
   }
@@ -51,12 +67,23 @@ class Settings extends HTMLElement {
     this.#drawNav();
     const words = this.search.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
     if (words.length) {
-      const hit = (option) => words.every((word) => `${option.key} ${option.label} ${label(option)} ${help(option)}`.toLowerCase().includes(word));
-      return this.#show(t("settings.found"), this.groups.map((group) => [group, group.options.filter(hit)]), true);
+      const hit = (option) =>
+        words.every((word) =>
+          `${option.key} ${option.label} ${label(option)} ${help(option)}`.toLowerCase().includes(word),
+        );
+      return this.#show(
+        t("settings.found"),
+        this.groups.map((group) => [group, group.options.filter(hit)]),
+        true,
+      );
     }
     if (this.chosen === CHANGED) {
       const differs = (option) => !same(option.value, option.default);
-      return this.#show(t("settings.changed"), this.groups.map((group) => [group, group.options.filter(differs)]), true);
+      return this.#show(
+        t("settings.changed"),
+        this.groups.map((group) => [group, group.options.filter(differs)]),
+        true,
+      );
     }
     const group = this.groups.find((one) => one.name === this.chosen);
     if (group) this.#show(sectionName(group), [[group, group.options]], false);
@@ -65,7 +92,17 @@ class Settings extends HTMLElement {
   #drawNav() {
     const differing = this.options.filter((option) => !same(option.value, option.default)).length;
     const entry = (name, text, count) =>
-      h("button", { type: "button", onclick: () => this.#choose(name), "aria-current": String(this.chosen === name && !this.search.value), dataset: { section: name } }, text, count ? h("span", { class: "count" }, String(count)) : null);
+      h(
+        "button",
+        {
+          type: "button",
+          onclick: () => this.#choose(name),
+          "aria-current": String(this.chosen === name && !this.search.value),
+          dataset: { section: name },
+        },
+        text,
+        count ? h("span", { class: "count" }, String(count)) : null,
+      );
     this.nav.replaceChildren(
       entry(CHANGED, t("settings.changed"), differing),
       ...this.groups.map((group) => entry(group.name, sectionName(group))),
@@ -82,7 +119,10 @@ class Settings extends HTMLElement {
   #show(title, sections, titled) {
     this.heading.textContent = title;
     const filled = sections.filter(([, options]) => options.length);
-    const nodes = filled.flatMap(([group, options]) => [titled ? h("h3", {}, sectionName(group)) : null, ...options.map((option) => this.#row(option))]);
+    const nodes = filled.flatMap(([group, options]) => [
+      titled ? h("h3", {}, sectionName(group)) : null,
+      ...options.map((option) => this.#row(option)),
+    ]);
     this.list.replaceChildren(...nodes.filter(Boolean));
     if (!filled.length) this.list.append(h("p", { class: "hint" }, t("settings.none")));
   }
@@ -90,15 +130,26 @@ class Settings extends HTMLElement {
   #row(option) {
     const id = `setting_row_${option.key}`;
     const input = control(option, `${id}_input`, (value) => this.#store(option, value));
-    const back = button("reset", t("settings.reset"), () => this.#store(option, option.default), { quiet: true });
+    const back = button("reset", t("settings.reset"), () => this.#store(option, option.default), {
+      quiet: true,
+    });
     const bad = h("p", { class: "bad", role: "alert" });
     const row = h(
       "div",
       { class: "row", id, dataset: { key: option.key } },
-      h("div", { class: "name" }, h("label", { for: `${id}_input` }, label(option)), h("code", {}, option.key), help(option) ? h("p", {}, help(option)) : null, option.restart ? h("p", { class: "restart" }, icon("info"), t("settings.restart")) : null, bad),
+      h(
+        "div",
+        { class: "name" },
+        h("label", { for: `${id}_input` }, label(option)),
+        h("code", {}, option.key),
+        help(option) ? h("p", {}, help(option)) : null,
+        option.restart ? h("p", { class: "restart" }, icon("info"), t("settings.restart")) : null,
+        bad,
+      ),
       h("div", { class: "value" }, input, back),
     );
-    if (this.frozen) for (const field of row.querySelectorAll("input, select, textarea, button")) field.disabled = true;
+    if (this.frozen)
+      for (const field of row.querySelectorAll("input, select, textarea, button")) field.disabled = true;
     row.classList.toggle("differs", !same(option.value, option.default));
     return row;
   }
@@ -120,7 +171,10 @@ class Settings extends HTMLElement {
     this.undo.disabled = !this.history.length;
     this.#refresh(option);
     this.#drawNav();
-    toast.success(t("settings.saved", { name: label(option), value: words(value) }), remember ? { text: t("settings.undo"), run: () => this.#undo() } : undefined);
+    toast.success(
+      t("settings.saved", { name: label(option), value: words(value) }),
+      remember ? { text: t("settings.undo"), run: () => this.#undo() } : undefined,
+    );
     if (RELOADS.includes(option.key)) setTimeout(() => location.reload(), 400);
   }
 

@@ -27,15 +27,26 @@ class Shapes extends HTMLElement {
     const buttons = SHAPES.map(([across, down]) =>
       h(
         "button",
-        { type: "button", onclick: () => this.#choose(across, down), title: t("shapes.title", { shape: `${across}:${down}` }), dataset: { shape: `${across}:${down}` } },
-        h("i", { style: `aspect-ratio:${across}/${down};${across >= down ? "width" : "height"}:12px`, "aria-hidden": "true" }),
+        {
+          type: "button",
+          onclick: () => this.#choose(across, down),
+          title: t("shapes.title", { shape: `${across}:${down}` }),
+          dataset: { shape: `${across}:${down}` },
+        },
+        h("i", {
+          style: `aspect-ratio:${across}/${down};${across >= down ? "width" : "height"}:12px`,
+          "aria-hidden": "true",
+        }),
         `${across}:${down}`,
       ),
     );
     this.setAttribute("role", "group");
     this.setAttribute("aria-label", t("shapes.group"));
     this.replaceChildren(...buttons);
-    document.addEventListener("easel:form", (event) => event.detail.tab === this.tab && this.#mark(event.detail.values));
+    document.addEventListener(
+      "easel:form",
+      (event) => event.detail.tab === this.tab && this.#mark(event.detail.values),
+    );
   }
 
   async #choose(across, down) {

@@ -7,7 +7,12 @@ const { t, theme, config } = window.Easel;
 
 class Brand extends HTMLElement {
   connectedCallback() {
-    const logo = h("img", { src: `${config.root}/easel/static/${config.assets}/easel.svg`, alt: "", width: 26, height: 26 });
+    const logo = h("img", {
+      src: `${config.root}/easel/static/${config.assets}/easel.svg`,
+      alt: "",
+      width: 26,
+      height: 26,
+    });
     this.replaceChildren(logo, h("h1", {}, "Easel"));
   }
 }
@@ -47,7 +52,8 @@ class Status extends HTMLElement {
       const percent = model.fraction > 0 ? ` ${Math.round(100 * model.fraction)}%` : "";
       return ["wait", t("status.loading") + percent];
     }
-    if (live.runningBrief) return ["busy", t("status.working", { percent: Math.round(100 * (live.running?.progress ?? 0)) })];
+    if (live.runningBrief)
+      return ["busy", t("status.working", { percent: Math.round(100 * (live.running?.progress ?? 0)) })];
     if (model?.state === "failed") return ["bad", t("status.model_failed")];
     return ["good", engine?.device ? t("status.ready_on", { device: engine.device }) : t("status.ready")];
   }

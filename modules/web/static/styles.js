@@ -29,13 +29,21 @@ function wrap(text, style) {
 /** The window to make, change and delete styles. */
 export async function edit(tab) {
   const found = await toast.guard(() => api.get("/easel/v1/styles"));
-  if (found) await open(t("styles.title"), (body, close) => fillEditor(body, close, tab, found.styles), { wide: true });
+  if (found)
+    await open(t("styles.title"), (body, close) => fillEditor(body, close, tab, found.styles), {
+      wide: true,
+    });
 }
 
 function fillEditor(body, close, tab, styles) {
   const chosen = form.values(tab).styles?.[0] ?? "";
   const list = h("datalist", { id: "easel_style_names" });
-  const name = h("input", { type: "text", id: "easel_style_name", list: "easel_style_names", autocomplete: "off" });
+  const name = h("input", {
+    type: "text",
+    id: "easel_style_name",
+    list: "easel_style_names",
+    autocomplete: "off",
+  });
   const prompt = h("textarea", { rows: "4", id: "easel_style_prompt" });
   const negative = h("textarea", { rows: "3", id: "easel_style_negative" });
   const remove = button("trash", t("styles.delete"), () => erase());

@@ -17,14 +17,20 @@ export function view(images, at, chosen) {
     dialog.classList.toggle("zoomed", Boolean(options.js_modal_lightbox_initially_zoomed));
     picture.src = config.root + image.url;
     picture.alt = image.kind === "grid" ? t("output.grid") : t("output.picture", { seed: image.seed });
-    words.textContent = t("viewer.place", { now: now + 1, all: images.length, width: image.width, height: image.height });
+    words.textContent = t("viewer.place", {
+      now: now + 1,
+      all: images.length,
+      width: image.width,
+      height: image.height,
+    });
   };
   const go = (step) => {
     now = (now + step + images.length) % images.length;
     show();
   };
   const zoom = () => dialog.classList.toggle("zoomed");
-  const save = () => h("a", { href: config.root + images[now].download, download: images[now].name ?? "" }).click();
+  const save = () =>
+    h("a", { href: config.root + images[now].download, download: images[now].name ?? "" }).click();
   const close = () => dialog.close();
 
   const bar = h(

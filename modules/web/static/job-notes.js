@@ -1,0 +1,25 @@
+// What there is to say of a finished job under its pictures: faults, warnings, how long it took.
+import { h, icon } from "./dom.js";
+import { duration } from "./words.js";
+
+const { t } = window.Easel;
+
+/** Paragraphs for `job`; `warnings` came while it ran. */
+export function jobNotes(job, warnings, { running, pictures }) {
+  const lines = [];
+  const { timings, error, state } = job ?? {};
+  if (error && pictures) lines.push(h("p", { class: "bad" }, error));
+  for (const text of new Set([...(job?.warnings ?? []), ...warnings])) {
+    lines.push(h("p", { class: "warn" }, icon("warning"), text));
+  }
+  if (timings?.run_s > 0 && !running) lines.push(h("p", { class: "time" }, times(timings, state)));
+  return lines;
+}
+
+function times(timings, state) {
+  const said = state === "interrupted" ? "output.time_interrupted" : "output.time";
+  const parts = [t(said, { time: duration(timings.run_s) })];
+  if (timings.load_s >= 0.5) parts.push(t("output.time_load", { time: duration(timings.load_s) }));
+  if (timings.queued_s >= 1) parts.push(t("output.time_queue", { time: duration(timings.queued_s) }));
+  return parts.join(" · ");
+}
