@@ -12,6 +12,7 @@ from modules.jobs.results import ResultKeeper
 from modules.jobs.service import JobService, QueueLimits
 from modules.jobs.store import JobStore
 from modules.prompts import StyleBook, WildcardLibrary
+from modules.requests.limits import Limits
 from modules.settings.paths import Paths
 from modules.settings.store import OptionStore
 
@@ -58,9 +59,13 @@ def build_jobs(
     limits: QueueLimits | None = None,
     database: Path | None = None,
     write_params: bool = True,
+    ceiling: Limits | None = None,
 ) -> JobService:
-    """The service over its database; ``start()`` begins the work."""
+    """The service over its database; ``start()`` begins the work.
+
+    ``limits`` bound the queue and ``ceiling`` each job, whatever the settings allow.
+    """
     store = JobStore(database or paths.database)
     keeper = ResultKeeper(paths, store, version, write_params)
-    preparer = Preparer(options, catalog, styles, wildcards)
+    preparer = Preparer(options, catalog, styles, wildcards, ceiling)
     return JobService(store, preparer, backend, keeper, limits)

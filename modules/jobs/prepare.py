@@ -34,6 +34,8 @@ class Preparer:
     catalog: Catalog
     styles: StyleBook
     wildcards: WildcardLibrary
+    ceiling: Limits | None = None
+    """Bounds that hold whatever the settings allow."""
 
     def prepare(self, request: GenerationRequest, job_id: str, client: str) -> PreparedJob:
         """Settle one request.
@@ -41,7 +43,7 @@ class Preparer:
         Raises:
             RequestError: what is wrong and what is allowed.
         """
-        check_budget(request, Limits.from_options(self.options.as_dict()))
+        check_budget(request, Limits.from_options(self.options.as_dict()).within(self.ceiling))
         _refuse_what_is_not_there(request)
         sampler, scheduler = resolve_sampler(request.chosen_sampler(), request.scheduler)
         effective = self._effective_options(request)

@@ -79,7 +79,7 @@ class JobRecord:
     started: float | None
     finished: float | None
     attempts: int
-    """How often the job was started."""
+    """How often an engine began to work on it."""
     save: bool
     """True when its images go to the output folder."""
     prepared: dict[str, Any]

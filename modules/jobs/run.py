@@ -22,6 +22,7 @@ log = logging.getLogger("easel.jobs")
 
 NEWS_INTERVAL = 0.1
 """Seconds between two progress messages."""
+UNEXPECTED = "An unexpected error; the log has the details."
 MIME = {"jpeg": "image/jpeg", "jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
 
@@ -51,11 +52,13 @@ class JobRun:
         self.meter = meter
         self.closing = False
         """The program is ending: an interruption then is not the user's."""
+        self.begun = False
+        """The engine has said that it works on the job, so that its death counts as an attempt."""
         self._keeper = keeper
         self._store = store
         self._fanout = fanout
         self._backend = backend
-        self._asked: str | None = None
+        self._asked: list[str] = []
         self._warnings = list(record.warnings)
         self._saving: list[Future[ImageRecord]] = []
         # A picture that an interruption left half done is made again.
@@ -65,12 +68,17 @@ class JobRun:
         self._news_due = 0.0
 
     def ask_to_stop(self, mode: str) -> None:
-        """Remember the wish, in case the engine has not begun yet."""
-        self._asked = mode
+        """Pass the wish on, and once more when the engine begins: it may not have the job yet."""
+        self._asked.append(mode)
         if mode == "interrupt":
             self.meter.interrupted = True
+        elif mode == "skip":
+            self.meter.skipped = True
         else:
             self.meter.stopping = True
+        heard = self._backend.interrupt(self.record.id, mode)
+        if heard and mode == "skip":
+            self._asked.remove(mode)  # asking twice could skip the next batch too
 
     def carry_out(self, prepared: PreparedJob) -> Ending:
         """Run to the end and save what came."""
@@ -78,7 +86,7 @@ class JobRun:
             outcome = self._backend.run(prepared, self._on_event)
         except Exception:
             log.exception("job %s: the backend failed", self.record.id)
-            outcome = Outcome("failed", "internal", "An unexpected error; the log has the details.")
+            outcome = Outcome("failed", "internal", UNEXPECTED)
         self.meter.saving()
         self._report()
         lost = self._wait_for_saving()
@@ -90,7 +98,7 @@ class JobRun:
         if self.closing and outcome.ending != "done":
             return Ending(QUEUED, "The program ended.")
         if outcome.ending == "crashed":
-            if self._asked == "interrupt":
+            if "interrupt" in self._asked:
                 return Ending(INTERRUPTED, outcome.message or None, facts, timings)
             return Ending(QUEUED, outcome.message)
         if outcome.ending == "failed":
@@ -111,10 +119,12 @@ class JobRun:
     # ---- events, on the worker's thread
 
     def _on_event(self, event: events.Event) -> None:
+        if isinstance(event, (events.ModelLoading, events.Started)):
+            self._count_attempt()
         if isinstance(event, events.Started):
             self.meter.begin_sampling()
-            if self._asked:
-                self._backend.interrupt(self.record.id, self._asked)
+            for mode in dict.fromkeys(self._asked):
+                self._backend.interrupt(self.record.id, mode)
             self._report()
         elif isinstance(event, events.Step):
             self.meter.tick(event.iteration, event.step, event.steps)
@@ -125,6 +135,11 @@ class JobRun:
             self._keep(event)
         elif isinstance(event, events.Warning_):
             self._warn(event.message)
+
+    def _count_attempt(self) -> None:
+        if not self.begun:
+            self.begun = True
+            self._store.update(self.record.id, attempts=self.record.attempts + 1)
 
     def _report(self) -> None:
         now = time.monotonic()

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modules.jobs.backends.base import Backend
@@ -21,6 +21,7 @@ from modules.jobs.prepare import Preparer
 from modules.jobs.progress import Pace, ProgressMeter, ProgressSnapshot
 from modules.jobs.records import (
     CANCELLED,
+    FAILED,
     FINISHED,
     PARKED,
     QUEUED,
@@ -30,7 +31,7 @@ from modules.jobs.records import (
     UnknownJob,
 )
 from modules.jobs.results import ResultKeeper
-from modules.jobs.run import JobRun
+from modules.jobs.run import UNEXPECTED, Ending, JobRun
 from modules.jobs.schedule import LOOK_AHEAD, choose_next
 from modules.jobs.store import JobStore
 from modules.jobs.worker import Worker
@@ -43,7 +44,8 @@ from modules.settings.store import OptionStore
 log = logging.getLogger("easel.jobs")
 
 MAX_ATTEMPTS = 2
-"""A job that was running when the engine or the program died this often is parked."""
+"""A job that the engine worked on when it or the program died this often is parked."""
+NOT_STORED = "How the job ended could not be stored; is the disk full? The log has the details."
 TASK_ID = re.compile(r"[A-Za-z0-9()_.\-]{1,100}")
 
 
@@ -87,6 +89,8 @@ class JobService:
         self._finished = threading.Condition()
         self._callbacks: dict[str, list[Callable[[JobRecord], None]]] = {}
         self._overtaken: dict[str, int] = {}
+        self._unstored: dict[str, JobRecord] = {}
+        """Finished jobs whose ending is not in the store yet (a full disk)."""
         self._current: JobRun | None = None
         self._paused = store.get_flag("paused") == "yes"
         self._worker = Worker(self._take_next, self._run)
@@ -209,7 +213,7 @@ class JobService:
         Raises:
             UnknownJob: there is none with this id.
         """
-        return self.store.get(job_id)
+        return self._unstored.get(job_id) or self.store.get(job_id)
 
     def queue(self) -> list[JobRecord]:
         """Unfinished jobs: the running one first, then the waiting ones in order."""
@@ -324,7 +328,7 @@ class JobService:
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._finished:
             while True:
-                record = self.store.get(job_id)
+                record = self.record(job_id)
                 if record.finished_state:
                     return record
                 left = None if deadline is None else deadline - time.monotonic()
@@ -339,7 +343,7 @@ class JobService:
             UnknownJob: there is none with this id.
         """
         with self._finished:
-            record = self.store.get(job_id)
+            record = self.record(job_id)
             if not record.finished_state:
                 self._callbacks.setdefault(job_id, []).append(callback)
                 return
@@ -350,23 +354,18 @@ class JobService:
     def interrupt(self, job_id: str | None = None, mode: str = "interrupt") -> bool:
         """Stop the running job soon; pictures that are done stay. False when it does not run.
 
-        ``mode``: ``interrupt`` within one step, ``stop_after_current`` after the current batch.
+        ``mode``: ``interrupt`` within one step, ``skip`` the current batch, ``stop_after_current``
+        after the current batch.
         """
         run = self._current
         if run is None or job_id not in (None, run.record.id):
             return False
         run.ask_to_stop(mode)
-        self.backend.interrupt(run.record.id, mode)
         return True
 
     def skip(self, job_id: str | None = None) -> bool:
         """End the current batch of the running job and go on with the next."""
-        run = self._current
-        if run is None or job_id not in (None, run.record.id):
-            return False
-        run.meter.skipped = True
-        self.backend.interrupt(run.record.id, "skip")
-        return True
+        return self.interrupt(job_id, "skip")
 
     def cancel(self, job_id: str) -> bool:
         """Take a waiting job out, or interrupt it when it runs. False when it is finished.
@@ -466,6 +465,7 @@ class JobService:
 
     def _take_next(self) -> JobRecord | None:
         with self._lock:
+            self._store_endings()
             if self._paused or self._worker.stopping:
                 return None
             waiting = self.store.waiting(LOOK_AHEAD)
@@ -477,9 +477,7 @@ class JobService:
                     break
                 self._overtaken[passed.id] = self._overtaken.get(passed.id, 0) + 1
             self._overtaken.pop(job.id, None)
-            self.store.update(
-                job.id, state=RUNNING, started=time.time(), attempts=job.attempts + 1, error=None
-            )
+            self.store.update(job.id, state=RUNNING, started=time.time(), error=None)
             record = self.store.get(job.id)
             meter = ProgressMeter(record, self.pace)
             self._current = JobRun(
@@ -489,26 +487,51 @@ class JobService:
         return record
 
     def _run(self, record: JobRecord) -> None:
+        """Run the job that was taken; whatever happens, it ends and those who wait hear of it."""
         run = self._current
         assert run is not None
-        prepared = PreparedJob.from_json(record.prepared)
-        self.models.expect(prepared.checkpoint)
         try:
-            ending = run.carry_out(prepared)
+            ending = self._carried_out(run)
+        except Exception:
+            log.exception("job %s: an unexpected error", record.id)
+            ending = Ending(FAILED, UNEXPECTED, {"failure": "internal"})
         finally:
             self.models.expect(None)
             with self._lock:
                 self._current = None
+        try:
+            self._settle(run, ending)
+        except Exception:
+            log.exception("job %s: its ending could not be stored", record.id)
+            lost = replace(record, state=FAILED, finished=time.time(), error=NOT_STORED)
+            self._unstored[record.id] = lost
+            self._tell_finished(lost)
+
+    def _carried_out(self, run: JobRun) -> Ending:
+        prepared = PreparedJob.from_json(run.record.prepared)
+        self.models.expect(prepared.checkpoint)
+        return run.carry_out(prepared)
+
+    def _settle(self, run: JobRun, ending: Ending) -> None:
+        job_id = run.record.id
         if ending.state == QUEUED:
-            self._after_crash(self.store.get(record.id), ending.message, run.closing)
+            self._after_crash(self.store.get(job_id), ending.message, run)
             return
         self._finish_row(
-            record.id, ending.state, ending.message, facts=ending.facts, timings=ending.timings
+            job_id, ending.state, ending.message, facts=ending.facts, timings=ending.timings
         )
 
-    def _after_crash(self, record: JobRecord, message: str | None, closing: bool) -> None:
-        if closing:
-            self.store.update(record.id, attempts=max(0, record.attempts - 1))
+    def _store_endings(self) -> None:
+        """Write what could not be written when the jobs ended."""
+        for record in list(self._unstored.values()):
+            self.store.update(
+                record.id, state=record.state, finished=record.finished, error=record.error
+            )
+            del self._unstored[record.id]
+
+    def _after_crash(self, record: JobRecord, message: str | None, run: JobRun) -> None:
+        if run.closing or not run.begun:
+            self.store.update(record.id, attempts=run.record.attempts)
             self._requeue_first(self.store.get(record.id))
             return
         if record.attempts >= MAX_ATTEMPTS:
@@ -548,13 +571,17 @@ class JobService:
             facts=facts or {},
             timings=timings or {},
         )
-        record = self.store.get(job_id)
+        self._tell_finished(self.store.get(job_id))
+
+    def _tell_finished(self, record: JobRecord) -> None:
         with self._finished:
-            callbacks = self._callbacks.pop(job_id, [])
+            callbacks = self._callbacks.pop(record.id, [])
             self._finished.notify_all()
-        self._announce(record)
-        for callback in callbacks:
-            callback(record)
+        for tell in (self._announce, *callbacks):
+            try:
+                tell(record)
+            except Exception:  # one listener must not keep the news from the others
+                log.exception("job %s: a listener failed at its end", record.id)
 
     # ---- news
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
 log = logging.getLogger("easel.jobs")
+
+PAUSE, LONGEST_PAUSE = 0.5, 10.0
+"""Seconds after an unexpected error, such as a full disk; doubled with each in a row."""
 
 Task = Callable[[], Any]
 
@@ -28,6 +30,7 @@ class Worker:
         self._tasks: deque[tuple[Task, Future[Any]]] = deque()
         self._stopping = False
         self._nudged = False
+        self._pause = PAUSE
         self._thread = threading.Thread(target=self._loop, name="easel-jobs", daemon=True)
 
     def start(self) -> None:
@@ -87,9 +90,12 @@ class Worker:
             if job is not None:
                 self._run_job(job)
                 self.nudge()
+            self._pause = PAUSE
         except Exception:
             log.exception("the job worker met an unexpected error and goes on")
-            time.sleep(0.5)
+            with self._condition:
+                self._condition.wait_for(lambda: self._stopping, self._pause)
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
             self.nudge()
 
     def _do(self, task: Task, future: Future[Any]) -> None:

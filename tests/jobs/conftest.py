@@ -7,6 +7,7 @@ process, so that the order of jobs, crashes and interrupts can be steered to the
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,6 +38,9 @@ class Painter:
         self.crash_after_pictures: int | None = None
         self.fail_on: dict[str, tuple[str, str]] = {}
         """Job id to the kind of failure and its sentence."""
+        self.deaths_before_work = 0
+        self.deaf = False
+        """It has no job yet and hears no wishes, as an engine that is still starting."""
         self.gate = threading.Event()
         self.gate.set()
         self.reached = threading.Event()
@@ -66,6 +70,8 @@ class Painter:
         self._tell(events.ModelReady(name=name, title=name, hash="0" * 10, family="sd1"))
 
     def interrupt(self, job: str | None, mode: str = "interrupt") -> bool:
+        if self.deaf:
+            return False
         self._wish = mode
         self.gate.set()
         return True
@@ -77,6 +83,12 @@ class Painter:
     def run(self, prepared: PreparedJob, on_event: EventHandler) -> Outcome:
         self.began.append(prepared.id)
         self._wish = None
+        while self.deaf:
+            self.reached.set()
+            time.sleep(0.01)
+        if self.deaths_before_work:
+            self.deaths_before_work -= 1
+            return Outcome("crashed", "crash", "The engine ended with exit code 1.")
         self._ready(prepared.checkpoint or "")
         on_event(events.Started(prepared.id))
         if prepared.id in self.fail_on:

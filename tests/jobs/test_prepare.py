@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from modules.prompts import Style
 from modules.requests.errors import NotFoundInList, RequestError
+from modules.requests.limits import TEST_LIMITS
 from tests.jobs.conftest import ask
 
 
@@ -141,6 +143,22 @@ def test_a_request_cannot_raise_the_limits_for_itself(preparer):
             height=8192,
             override_settings={"max_image_megapixels": 100},
         )
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"), [("width", {"width": 2560, "height": 2048}), ("n_iter", {"n_iter": 65})]
+)
+def test_test_mode_bounds_a_job_more_strictly_than_the_settings(preparer, field, fields):
+    prepare(preparer, **fields)
+    with pytest.raises(RequestError) as caught:
+        prepare(replace(preparer, ceiling=TEST_LIMITS), **fields)
+    assert caught.value.field == field
+
+
+def test_a_setting_that_is_stricter_than_test_mode_still_counts(preparer):
+    preparer.options.set_many({"max_images_per_job": 2})
+    with pytest.raises(RequestError, match="allowed: 2"):
+        prepare(replace(preparer, ceiling=TEST_LIMITS), n_iter=3)
 
 
 def test_a_request_cannot_choose_a_folder_inside_the_program(preparer, paths):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import threading
 import time
 
@@ -159,6 +161,64 @@ def test_a_job_that_kills_the_engine_twice_is_parked_and_the_next_one_runs(make_
     assert "signal 9" in record.error
     assert jobs.wait(good, WAIT).state == DONE
     assert painter.began == ["bad", "bad", good]
+
+
+def test_a_job_is_not_blamed_for_an_engine_that_died_before_it_began(make_service, painter):
+    painter.deaths_before_work = 4
+    jobs = make_service(painter)
+    record = jobs.wait(jobs.submit(ask()), WAIT)
+    assert (record.state, record.attempts) == (DONE, 1)
+    assert len(painter.began) == 5
+
+
+def test_a_job_that_cannot_be_read_fails_and_the_next_one_runs(make_service, painter):
+    jobs = make_service(painter)
+    jobs.pause_all()
+    old, good = jobs.submit(ask()), jobs.submit(ask())
+    prepared = jobs.record(old).prepared
+    del prepared["all_prompts"]
+    with sqlite3.connect(jobs.store.path) as connection:
+        query = "UPDATE jobs SET prepared = ? WHERE id = ?"
+        connection.execute(query, (json.dumps(prepared), old))
+    jobs.resume_all()
+    record = jobs.wait(old, WAIT)
+    assert (record.state, record.facts) == (FAILED, {"failure": "internal"})
+    assert record.error.endswith("the log has the details.")
+    assert jobs.wait(good, WAIT).state == DONE
+
+
+def test_whoever_waits_hears_of_an_ending_that_cannot_be_stored(held, painter):
+    first = held.submit(ask())
+    until(lambda: held.snapshot().job == first)
+    second = held.submit(ask())
+    heard, told = [], threading.Event()
+    held.when_finished(first, lambda record: (heard.append(record), told.set()))
+    with sqlite3.connect(held.store.path) as connection:
+        connection.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON jobs "
+            "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+    painter.gate.set()
+    assert told.wait(WAIT)
+    assert heard[0].state == held.wait(first, WAIT).state == FAILED
+    assert "disk" in heard[0].error
+    with sqlite3.connect(held.store.path) as connection:
+        connection.execute("DROP TRIGGER full")
+    assert held.wait(second, WAIT).state == DONE
+    assert held.store.get(first).state == FAILED
+
+
+def test_a_skip_that_came_before_the_engine_had_the_job_is_kept(make_service, painter):
+    painter.deaf = True
+    painter.gate.clear()
+    jobs = make_service(painter)
+    job_id = jobs.submit(ask(n_iter=2))
+    assert painter.reached.wait(WAIT)
+    assert jobs.skip(job_id)
+    painter.deaf = False
+    record = jobs.wait(job_id, WAIT)
+    assert record.state == DONE
+    assert [image.facts.get("incomplete") for image in record.pictures()] == [True, None]
 
 
 def test_a_parked_job_can_be_tried_again(make_service, painter):

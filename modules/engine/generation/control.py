@@ -61,7 +61,7 @@ class JobControl:
             raise StopSampling
 
     def begin_batch(self) -> None:
-        """A skip that came too late for the batch before must not hit this one."""
+        """Call before each further batch: a skip that came too late for the last must not hit it."""
         self._skipped.clear()
 
 

@@ -97,7 +97,9 @@ class TextToImage:
                 if self._control.ends_after_batch:
                     self.ledger.interrupted = True
                     break
-                self._control.begin_batch()
+                if iteration:
+                    # The first batch keeps a skip that came while its checkpoint was loaded.
+                    self._control.begin_batch()
                 self._make_batch(self._spec.batch(self._prepared, iteration))
         finally:
             self._decoder.close()

@@ -25,7 +25,7 @@ ENGINE_FLAGS = (
     "upcast_sampling",
     "disable_nan_check",
     "opt_channelslast",
-    "test_mode",
+    "no_hashing",
 )
 """The flags that the engine sees. Command lines are public on most systems: no secrets here."""
 
