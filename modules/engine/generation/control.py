@@ -61,7 +61,7 @@ class JobControl:
             raise StopSampling
 
     def begin_batch(self) -> None:
-        """Call before each further batch: a skip that came too late for the last must not hit it."""
+        """Call before each further batch: a skip that came too late must not hit the next."""
         self._skipped.clear()
 
 
