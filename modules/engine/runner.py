@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,16 +82,12 @@ class Engine:
 
     def versions(self) -> dict[str, str]:
         """Versions of what decides about pictures."""
-        import diffusers
-        import transformers
-
-        return {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "diffusers": diffusers.__version__,
-            "transformers": transformers.__version__,
-            "threads": str(torch.get_num_threads()),
-        }
+        found = {"python": platform.python_version(), "torch": torch.__version__}
+        for package in ("diffusers", "transformers"):
+            # Not by importing them: that takes seconds, and only a model needs them.
+            with contextlib.suppress(PackageNotFoundError):
+                found[package] = version(package)
+        return {**found, "threads": str(torch.get_num_threads())}
 
     # -- jobs ---------------------------------------------------------------------------------
 
