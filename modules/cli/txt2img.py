@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import sys
 
 from pydantic import ValidationError
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> int:
     except ValueError as error:
         view.note(f"{error}.")
         return USAGE
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         view.note(f"{error}.")
         return FAILED
 

@@ -10,7 +10,7 @@ from modules.jobs.backends.base import Backend
 from modules.jobs.prepare import Preparer
 from modules.jobs.results import ResultKeeper
 from modules.jobs.service import JobService, QueueLimits
-from modules.jobs.store import JobStore
+from modules.jobs.store import DatabaseUnusable, JobStore
 from modules.prompts import StyleBook, WildcardLibrary
 from modules.requests.limits import Limits
 from modules.settings.paths import Paths
@@ -29,14 +29,14 @@ class DataFolderLock:
 
         Raises:
             DataFolderInUse: another process has it.
+            DatabaseUnusable: the lock's file cannot be opened or written.
         """
         path = paths.data / "easel.lock"
-        self._connection = sqlite3.connect(path, timeout=0.2, check_same_thread=False)
         try:
-            self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            self._connection.close()
+            self._connection = _locked(path)
+        except sqlite3.Error as error:
+            if "locked" not in str(error):
+                raise DatabaseUnusable(path, error) from error
             raise DataFolderInUse(
                 f"Another Easel is running with the data folder {paths.data}; "
                 "stop it, or choose another folder with --data-dir."
@@ -45,6 +45,17 @@ class DataFolderLock:
     def release(self) -> None:
         """Let the next one in."""
         self._connection.close()
+
+
+def _locked(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=0.2, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def build_jobs(

@@ -66,6 +66,13 @@ CHANGEABLE = frozenset(
 JSON_COLUMNS = frozenset({"warnings", "facts", "timings"})
 
 
+class DatabaseUnusable(OSError):  # noqa: N818 - reads as what happened
+    """A file of the queue cannot be opened or written; the message names it."""
+
+    def __init__(self, path: Path, error: sqlite3.Error) -> None:
+        super().__init__(f"{path} cannot be used ({error}); make it a writable file or remove it")
+
+
 class JobStore:
     """Jobs and their images in one SQLite file; safe to use from any thread.
 
@@ -73,9 +80,17 @@ class JobStore:
     """
 
     def __init__(self, path: Path) -> None:
+        """Open or make the file; a damaged one is set aside.
+
+        Raises:
+            DatabaseUnusable: it cannot be opened or written.
+        """
         self.path = path
         self._lock = threading.RLock()
-        self._connection = self._open()
+        try:
+            self._connection = self._open()
+        except sqlite3.Error as error:
+            raise DatabaseUnusable(path, error) from error
 
     def _open(self) -> sqlite3.Connection:
         try:

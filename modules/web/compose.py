@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modules.catalog import Catalog
 from modules.jobs.backends.local import LocalBackend
-from modules.jobs.compose import build_jobs
+from modules.jobs.compose import DataFolderLock, build_jobs
 from modules.prompts import StyleBook, WildcardLibrary
 from modules.settings.flags import Flags
 from modules.settings.paths import Paths
@@ -18,10 +18,21 @@ def build_context(flags: Flags) -> AppContext:
     """Everything but the web application; nothing is started yet.
 
     Raises:
+        DataFolderInUse: another process works with the data folder.
         OSError: a folder or the database cannot be made.
     """
     paths = Paths.from_flags(flags)
     paths.ensure()
+    # Before any file is opened: a damaged one is set aside, which only its owner may do.
+    lock = DataFolderLock(paths)
+    try:
+        return _build(flags, paths, lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _build(flags: Flags, paths: Paths, lock: DataFolderLock) -> AppContext:
     options = OptionStore(paths.config_file, build_table())
     catalog = Catalog(
         paths,
@@ -56,4 +67,5 @@ def build_context(flags: Flags) -> AppContext:
         wildcards=wildcards,
         jobs=jobs,
         version=VERSION,
+        lock=lock,
     )

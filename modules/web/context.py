@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from modules.catalog import Catalog
+from modules.jobs.compose import DataFolderLock
 from modules.jobs.service import JobService
 from modules.prompts import PromptTokenizer, StyleBook, WildcardLibrary
 from modules.settings.flags import Flags
@@ -28,6 +29,8 @@ class AppContext:
     wildcards: WildcardLibrary
     jobs: JobService
     version: str
+    lock: DataFolderLock
+    """Held as long as the program works with the data folder."""
     started: float = field(default_factory=time.time)
     boot: str = field(default_factory=lambda: secrets.token_hex(8))
     """Different for each server process, so that a page notices a restart."""

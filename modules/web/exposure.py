@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 import socket
+import ssl
 
 from modules.settings.flags import Flags
 from modules.web.gate.gate import GateConfig
@@ -66,6 +67,25 @@ def gate_config(flags: Flags) -> GateConfig:
         login=Login(page_users, api_users, token),
         subpath=subpath(flags),
     )
+
+
+def check_tls(flags: Flags) -> None:
+    """See that the certificate and its key can be used.
+
+    Raises:
+        StartRefused: one is missing, cannot be read, or they do not belong together.
+    """
+    certificate, key = flags.tls_certfile, flags.tls_keyfile
+    if not certificate and not key:
+        return
+    if not certificate or not key:
+        raise StartRefused("--tls-certfile and --tls-keyfile go together: give both or none.")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        raise StartRefused(
+            f"--tls-certfile {certificate} with --tls-keyfile {key} cannot be used ({error})."
+        ) from error
 
 
 def _hosts(flags: Flags) -> HostList:

@@ -13,15 +13,17 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from modules.jobs.compose import DataFolderInUse, DataFolderLock
+from modules.jobs.compose import DataFolderInUse
 from modules.settings.flags import Flags
-from modules.web.exposure import StartRefused, bind_address, first_url, gate_config
+from modules.web.exposure import StartRefused, bind_address, check_tls, first_url, gate_config
 
 log = logging.getLogger("easel.web")
 
 HEADER_SECONDS = 20.0
 MAX_CONNECTIONS = 256
 SHUTDOWN_SECONDS = 3
+BACKLOG = 128
+"""Connections that may wait while the program starts."""
 
 
 class PatientProtocol(H11Protocol):
@@ -67,6 +69,7 @@ def serve(flags: Flags) -> int:
         log.info("%s", note)
     try:
         gate = gate_config(flags)
+        check_tls(flags)
         listener = _listen(flags)
     except StartRefused as error:
         return _refuse(str(error))
@@ -74,7 +77,6 @@ def serve(flags: Flags) -> int:
 
     try:
         context = build_context(flags)
-        lock = DataFolderLock(context.paths)
     except (OSError, DataFolderInUse) as error:
         listener.close()
         return _refuse(str(error))
@@ -93,7 +95,7 @@ def serve(flags: Flags) -> int:
     try:
         _run(app, flags, listener)
     finally:
-        lock.release()
+        context.lock.release()
     return 0
 
 
@@ -118,7 +120,7 @@ def _run(app: object, flags: Flags, listener: socket.socket) -> None:
 
 
 def _listen(flags: Flags) -> socket.socket:
-    """Bind first: a busy port should be told before anything is loaded.
+    """Listen first: a busy port should be told before anything is loaded, and callers wait.
 
     Raises:
         StartRefused: the address cannot be used.
@@ -130,6 +132,7 @@ def _listen(flags: Flags) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address, flags.port))
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise StartRefused(
@@ -156,7 +159,7 @@ def _wants_browser(flags: Flags, setting: str) -> bool:
 
 
 def _refuse(sentence: str) -> int:
-    sys.stderr.write(sentence + "\n")
+    sys.stderr.write(sentence.rstrip(".") + ".\n")
     return 1
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from modules.jobs.compose import DataFolderInUse, DataFolderLock
 from modules.jobs.records import CANCELLED, DONE, QUEUED, ImageRecord, UnknownJob
-from modules.jobs.store import JobStore
+from modules.jobs.store import DatabaseUnusable, JobStore
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -170,3 +170,17 @@ def test_a_second_process_is_kept_out_of_the_data_folder(paths):
         DataFolderLock(paths)
     first.release()
     DataFolderLock(paths).release()
+
+
+@pytest.mark.parametrize("spoil", [Path.mkdir, lambda path: path.write_text("no database" * 999)])
+def test_a_lock_that_cannot_be_used_is_named_and_no_other_easel_blamed(paths, spoil):
+    spoil(paths.data / "easel.lock")
+    with pytest.raises(DatabaseUnusable, match=r"easel\.lock") as caught:
+        DataFolderLock(paths)
+    assert "Another Easel" not in str(caught.value)
+
+
+def test_a_queue_that_cannot_be_opened_is_named(tmp_path):
+    (tmp_path / "easel.sqlite").mkdir()
+    with pytest.raises(DatabaseUnusable, match=r"easel\.sqlite"):
+        JobStore(tmp_path / "easel.sqlite")
