@@ -179,6 +179,23 @@ OBSOLETE = {
 }
 """A1111's and Forge's flags without effect here, with the number of values each takes."""
 
+NOT_YET = (
+    "lowvram",
+    "medvram",
+    "medvram_sdxl",
+    "upcast_sampling",
+    "disable_nan_check",
+    "opt_channelslast",
+    "api_server_stop",
+    "hide_ui_dir_config",
+    "allow_code",
+    "disable_all_extensions",
+    "disable_extra_extensions",
+    "enable_insecure_extension_access",
+    "filenames_max_length",
+)
+"""Flags that are parsed, but whose part is not built."""
+
 REASONS = {
     "disable-safe-unpickle": "pickle files are never run here",
     "ngrok": "tunnels are not part of this program",
@@ -194,15 +211,20 @@ def parse_flags(arguments: list[str]) -> Flags:
         SystemExit: an unknown flag or a bad value; argparse has printed the reason.
     """
     parsed = vars(_parser().parse_args(arguments))
-    notes = tuple(_note(name) for name in OBSOLETE if parsed.pop("obsolete_" + name, None))
+    notes = [_note(name) for name in OBSOLETE if parsed.pop("obsolete_" + name, None)]
+    notes += [_note_not_yet(name) for name in NOT_YET if parsed[name] != getattr(Flags, name)]
     parsed["use_cpu"] = tuple(parsed["use_cpu"] or ())
     parsed["api"] = True
-    return Flags(**parsed, notes=notes)
+    return Flags(**parsed, notes=tuple(notes))
 
 
 def _note(name: str) -> str:
     reason = REASONS.get(name, "it is not needed here")
     return f"--{name} is accepted but has no effect: {reason}."
+
+
+def _note_not_yet(name: str) -> str:
+    return f"--{name.replace('_', '-')} is accepted; it has no effect yet."
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -229,7 +251,7 @@ def _add_path_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--ckpt", metavar="FILE", help="checkpoint to load first")
     group.add_argument("--ckpt-dir", metavar="DIR", help="one more folder with checkpoints")
     group.add_argument("--vae-dir", metavar="DIR", help="folder with VAE files")
-    group.add_argument("--vae-path", metavar="FILE", help="VAE to use with every checkpoint")
+    group.add_argument("--vae-path", metavar="FILE", help="VAE to use where sd_vae is Automatic")
     group.add_argument("--lora-dir", metavar="DIR")
     group.add_argument("--embeddings-dir", metavar="DIR")
     group.add_argument("--hypernetwork-dir", metavar="DIR")
@@ -285,12 +307,14 @@ def _add_engine_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--opt-channelslast", action="store_true")
     group.add_argument("--skip-load-model-at-start", action="store_true")
     group.add_argument("--no-hashing", action="store_true", help="never hash checkpoints")
-    group.add_argument("--ray", metavar="ADDRESS", help="run the engine on a Ray cluster")
+    group.add_argument("--ray", metavar="ADDRESS", help="refused: there is no cluster engine yet")
 
 
 def _add_behaviour_flags(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--safe-mode", action="store_true", help="no extensions, default settings")
-    group.add_argument("--test-mode", action="store_true", help="deterministic, small limits")
+    group.add_argument(
+        "--safe-mode", action="store_true", help="default settings; changes are not kept"
+    )
+    group.add_argument("--test-mode", action="store_true", help="small limits, for automatic tests")
     group.add_argument("--freeze-settings", action="store_true")
     group.add_argument("--hide-ui-dir-config", action="store_true")
     group.add_argument("--allow-code", action="store_true")

@@ -64,3 +64,14 @@ def test_ensure_makes_the_folders_users_put_files_into(tmp_path):
     paths.ensure()
     assert paths.checkpoints.is_dir()
     assert paths.vae.is_dir()
+
+
+def test_a_flag_whose_part_is_not_built_says_so():
+    assert parse_flags(["--lowvram", "--filenames-max-length", "64"]).notes == (
+        "--lowvram is accepted; it has no effect yet.",
+        "--filenames-max-length is accepted; it has no effect yet.",
+    )
+
+
+def test_safe_and_test_mode_are_no_notes():
+    assert parse_flags(["--safe-mode", "--test-mode", "--no-hashing"]).notes == ()

@@ -112,3 +112,14 @@ def test_many_writers_leave_a_whole_file(store):
         thread.join()
     assert reread(store)["jpeg_quality"] == store["jpeg_quality"]
     assert not list(store.path.parent.glob("*.tmp"))
+
+
+def test_safe_mode_neither_reads_nor_writes_the_file(store):
+    store.set_many({"jpeg_quality": 42})
+    before = store.path.read_bytes()
+    safe = OptionStore(store.path, build_table(), use_file=False)
+    assert safe["jpeg_quality"] == 80
+    assert "config.json is left" in safe.notices[0]
+    safe.set_many({"jpeg_quality": 55})
+    assert safe["jpeg_quality"] == 55
+    assert store.path.read_bytes() == before
