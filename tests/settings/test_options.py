@@ -29,6 +29,17 @@ def test_the_keys_that_api_clients_touch_exist_with_a1111s_defaults():
     assert {key: defaults[key] for key in expected} == expected
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("add_user_name_to_info", "outdir_extras_samples"),
+        *("outdir_img2img_samples", "outdir_img2img_grids"),
+    ],
+)
+def test_settings_of_parts_that_are_not_built_are_kept_but_not_shown(key):
+    assert build_table()[key].hidden
+
+
 def test_no_setting_is_named_forge_preset():
     assert "forge_preset" not in build_table()
 

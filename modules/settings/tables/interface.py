@@ -89,7 +89,7 @@ OPTIONS = (
         "Live preview method",
         "Approx NN",
         "Full|Approx NN|Approx cheap|TAESD",
-        help="Full: slow but true. Approx NN: fitted colours of this model. "
+        help="Full: slow but true. Approx NN and Approx cheap: fitted colours of this model. "
         "TAESD: a tiny decoder, when its file is there.",
     ),
     _preview.choice(

@@ -59,27 +59,34 @@ OPTIONS = (
         hidden=True,
     ),
     _paths.text(
-        "outdir_samples", "Output directory for images", help="If set, it replaces the three below."
+        "outdir_samples", "Output directory for images", help="If set, it replaces the one below."
     ),
     _paths.text(
         "outdir_txt2img_samples", "Output directory for txt2img images", "outputs/txt2img-images"
     ),
     _paths.text(
-        "outdir_img2img_samples", "Output directory for img2img images", "outputs/img2img-images"
+        "outdir_img2img_samples",
+        "Output directory for img2img images",
+        "outputs/img2img-images",
+        hidden=True,
     ),
     _paths.text(
         "outdir_extras_samples",
         "Output directory for images from extras tab",
         "outputs/extras-images",
+        hidden=True,
     ),
     _paths.text(
-        "outdir_grids", "Output directory for grids", help="If set, it replaces the two below."
+        "outdir_grids", "Output directory for grids", help="If set, it replaces the one below."
     ),
     _paths.text(
         "outdir_txt2img_grids", "Output directory for txt2img grids", "outputs/txt2img-grids"
     ),
     _paths.text(
-        "outdir_img2img_grids", "Output directory for img2img grids", "outputs/img2img-grids"
+        "outdir_img2img_grids",
+        "Output directory for img2img grids",
+        "outputs/img2img-grids",
+        hidden=True,
     ),
     _paths.text(
         "outdir_save",
@@ -108,7 +115,9 @@ OPTIONS = (
     _info.flag("add_model_hash_to_info", "Add model hash to infotext", True),
     _info.flag("add_vae_name_to_info", "Add VAE name to infotext", True),
     _info.flag("add_vae_hash_to_info", "Add VAE hash to infotext", True),
-    _info.flag("add_user_name_to_info", "Add user name to infotext when authenticated", False),
+    _info.flag(
+        "add_user_name_to_info", "Add user name to infotext when authenticated", False, hidden=True
+    ),
     _info.flag("add_version_to_infotext", "Add program version to infotext", True),
     _info.flag(
         "disable_weights_auto_swap", "Disregard checkpoint information from pasted infotext", True
