@@ -10,7 +10,7 @@ from modules.catalog.folders import read_folder
 from modules.catalog.hashes import HashCache
 from modules.catalog.header import Header, TensorEntry, safetensors_header
 from modules.catalog.sidecar import Sidecar, read_sidecar
-from modules.catalog.vaes import VaeInfo
+from modules.catalog.vaes import VaeInfo, vae_at
 
 __all__ = [
     "Catalog",
@@ -27,4 +27,5 @@ __all__ = [
     "read_folder",
     "read_sidecar",
     "safetensors_header",
+    "vae_at",
 ]

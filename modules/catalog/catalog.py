@@ -53,14 +53,18 @@ class Catalog:
         options: Mapping[str, Any] | None = None,
         *,
         default_checkpoint: str | None = None,
+        default_vae: VaeInfo | None = None,
         hashing: bool = True,
     ) -> None:
-        """`default_checkpoint` is `--ckpt`; `hashing=False` is `--no-hashing`."""
+        """`default_checkpoint` is `--ckpt`, `default_vae` what "Automatic" means before any rule
+        (`--vae-path`); `hashing=False` is `--no-hashing`.
+        """
         self.paths = paths
         self.options = options
         self.hashing = hashing
         self.hashes = HashCache(paths.cache / "hashes.json")
         self._default = default_checkpoint
+        self._default_vae = default_vae
         self._lock = threading.RLock()
         self._scanned = False
         self._inspected: dict[Identity, CheckpointInfo] = {}
@@ -125,6 +129,8 @@ class Catalog:
         """
         self._known()
         if not name or name.lower() == AUTOMATIC.lower():
+            if self._default_vae is not None:
+                return self._default_vae
             return automatic_vae(checkpoint, self._vaes) if checkpoint else None
         if name == NONE:
             return None

@@ -12,6 +12,7 @@ from modules.catalog.header import safetensors_header
 from modules.catalog.kinds import is_vae
 from modules.catalog.scan import scan
 from modules.catalog.sidecar import read_sidecar_leniently
+from modules.requests.errors import RequestError, shorten
 
 AUTOMATIC = "Automatic"
 NONE = "None"
@@ -62,6 +63,21 @@ def automatic_vae(info: CheckpointInfo, vaes: Sequence[VaeInfo]) -> VaeInfo | No
         if name == stem:
             return vae
     return None
+
+
+def vae_at(path: str) -> VaeInfo:
+    """The VAE of `--vae-path`.
+
+    Raises:
+        RequestError: there is no such file, or it is no VAE that can be loaded.
+    """
+    found = Path(path).expanduser().resolve()
+    if not found.is_file():
+        raise RequestError("--vae-path", path, f"there is no file {shorten(path)!r}.")
+    info = _inspect(found, found.suffix.lower() != ".safetensors")
+    if info.problem:
+        raise RequestError("--vae-path", path, info.problem)
+    return info
 
 
 def _inspect(path: Path, pickle: bool) -> VaeInfo:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from modules.catalog import Catalog
+from modules.catalog import Catalog, vae_at
 from modules.catalog.families import detect_family
 from modules.catalog.header import safetensors_header
 from modules.requests.errors import NotFoundInList, RequestError
@@ -345,6 +345,33 @@ def test_vae_files_are_found_and_matched_by_a1111s_rules(catalog: Catalog, paths
         catalog.find_vae("old.pt")
     with pytest.raises(NotFoundInList):
         catalog.find_vae("missing.safetensors")
+
+
+def test_the_vae_of_the_command_line_is_what_automatic_means(paths: Paths, tmp_path: Path) -> None:
+    write_checkpoint(paths.checkpoints / "apple.safetensors")
+    write_tensors(paths.checkpoints / "apple.vae.safetensors", VAE)
+    write_tensors(paths.vae / "nice.safetensors", VAE)
+    write_tensors(tmp_path / "mine.safetensors", VAE)
+    mine = vae_at(str(tmp_path / "mine.safetensors"))
+    catalog = Catalog(paths, default_vae=mine)
+    apple = catalog.find_checkpoint("apple")
+    assert catalog.find_vae("Automatic", apple) == mine
+    assert catalog.find_vae("None", apple) is None
+    chosen = catalog.find_vae("nice", apple)
+    assert chosen is not None and chosen.name == "nice.safetensors"
+
+
+def test_a_vae_of_the_command_line_that_cannot_be_used_is_told_in_one_sentence(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(RequestError, match="--vae-path: there is no file"):
+        vae_at(str(tmp_path / "gone.safetensors"))
+    write_tensors(tmp_path / "other.safetensors", {"weight": (1,)})
+    with pytest.raises(RequestError, match="is not a VAE"):
+        vae_at(str(tmp_path / "other.safetensors"))
+    (tmp_path / "old.pt").write_bytes(b"x")
+    with pytest.raises(RequestError, match="pickle"):
+        vae_at(str(tmp_path / "old.pt"))
 
 
 def test_embeddings_and_loras_are_listed_with_what_their_headers_tell(
