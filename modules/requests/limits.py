@@ -29,6 +29,19 @@ class Limits:
             images=int(options["max_images_per_job"]),
         )
 
+    def within(self, ceiling: Limits | None) -> Limits:
+        """The stricter of both, bound by bound; without a ceiling, these limits."""
+        if ceiling is None:
+            return self
+        return Limits(
+            megapixels=min(self.megapixels, ceiling.megapixels),
+            images=min(self.images, ceiling.images),
+        )
+
+
+TEST_LIMITS = Limits(megapixels=4.0, images=64)
+"""What `--test-mode` allows at most, so that an automatic test cannot occupy the machine."""
+
 
 def check_budget(request: GenerationRequest, limits: Limits) -> None:
     """Refuse a job that is too large.

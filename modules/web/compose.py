@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from modules.catalog import Catalog
+from modules.catalog import Catalog, vae_at
 from modules.jobs.backends.local import LocalBackend
 from modules.jobs.compose import DataFolderLock, build_jobs
 from modules.prompts import StyleBook, WildcardLibrary
+from modules.requests.limits import TEST_LIMITS
 from modules.settings.flags import Flags
 from modules.settings.paths import Paths
 from modules.settings.store import OptionStore
@@ -20,6 +21,7 @@ def build_context(flags: Flags) -> AppContext:
     Raises:
         DataFolderInUse: another process works with the data folder.
         OSError: a folder or the database cannot be made.
+        RequestError: ``--vae-path`` names no VAE.
     """
     paths = Paths.from_flags(flags)
     paths.ensure()
@@ -33,11 +35,12 @@ def build_context(flags: Flags) -> AppContext:
 
 
 def _build(flags: Flags, paths: Paths, lock: DataFolderLock) -> AppContext:
-    options = OptionStore(paths.config_file, build_table())
+    options = OptionStore(paths.config_file, build_table(), use_file=not flags.safe_mode)
     catalog = Catalog(
         paths,
         options,
         default_checkpoint=flags.ckpt,
+        default_vae=vae_at(flags.vae_path) if flags.vae_path else None,
         hashing=not flags.no_hashing,
     )
     styles = StyleBook(paths.styles_file)
@@ -52,6 +55,7 @@ def _build(flags: Flags, paths: Paths, lock: DataFolderLock) -> AppContext:
         backend,
         version=f"easel {VERSION}",
         write_params=not flags.no_prompt_history,
+        ceiling=TEST_LIMITS if flags.test_mode else None,
     )
     options.subscribe(
         lambda changes: jobs.fanout.publish(

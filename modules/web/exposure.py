@@ -51,6 +51,10 @@ def gate_config(flags: Flags) -> GateConfig:
             "--share is refused: a public tunnel would show your pictures to strangers; "
             "use an SSH tunnel, or --listen with --gradio-auth user:password."
         )
+    if flags.ray is not None:
+        raise StartRefused(
+            "--ray is refused: the cluster engine is not part of this version; leave it out."
+        )
     try:
         page_users = {
             **read_users(flags.gradio_auth_path),

@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from modules.jobs.compose import DataFolderInUse
+from modules.requests.errors import RequestError
 from modules.settings.flags import Flags
 from modules.web.exposure import StartRefused, bind_address, check_tls, first_url, gate_config
 
@@ -77,7 +78,7 @@ def serve(flags: Flags) -> int:
 
     try:
         context = build_context(flags)
-    except (OSError, DataFolderInUse) as error:
+    except (OSError, DataFolderInUse, RequestError) as error:
         listener.close()
         return _refuse(str(error))
     context.jobs.start(load_first=not flags.skip_load_model_at_start)
