@@ -22,6 +22,8 @@ from modules.requests.samplers import resolve_sampler
 from modules.settings.options import OptionError
 from modules.settings.store import OptionStore
 
+NO_STYLE = "None"
+"""What A1111's clients send when no style is chosen."""
 MAX_PROMPT_CHARACTERS = 4_000_000
 """Of all images' prompts of one job together."""
 
@@ -161,10 +163,9 @@ class Preparer:
         self, request: GenerationRequest, effective: dict[str, Any], warnings: list[str]
     ) -> _Prompts:
         """Styles first, then comments away, then wildcards with each image's own seed."""
-        unknown = [name for name in request.styles if self.styles.get(name) is None]
-        if unknown:
-            shown = ", ".join(repr(shorten(name)) for name in unknown)
-            warnings.append(f"Unknown style ignored: {shown}.")
+        for name in request.styles:
+            if name != NO_STYLE and self.styles.get(name) is None:
+                raise NotFoundInList("styles", name, [style.name for style in self.styles.list()])
         prompt, negative = apply_styles(
             request.prompt, request.negative_prompt, request.styles, self.styles
         )

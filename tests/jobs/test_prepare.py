@@ -52,12 +52,18 @@ def test_overrides_reach_the_engine_and_leave_the_settings_alone(preparer):
     assert "unknown" not in job.options
 
 
-def test_styles_are_applied_and_unknown_ones_ignored_with_a_warning(preparer):
+def test_styles_are_applied(preparer):
     preparer.styles.save(Style("ink", "ink drawing of {prompt}", "photo"))
-    job = prepare(preparer, styles=["ink", "nobody"], negative_prompt="blurry")
+    job = prepare(preparer, styles=["ink", "None"], negative_prompt="blurry")
     assert job.all_prompts == ["ink drawing of a pear"]
     assert job.all_negative_prompts == ["blurry, photo"]
-    assert any("nobody" in warning for warning in job.warnings)
+    assert job.warnings == []
+
+
+def test_an_unknown_style_is_refused_with_the_known_ones(preparer):
+    preparer.styles.save(Style("ink", "ink drawing of {prompt}", "photo"))
+    with pytest.raises(NotFoundInList, match=r"styles: 'nobody' .*ink"):
+        prepare(preparer, styles=["ink", "nobody"])
 
 
 def test_wildcards_stay_text_when_the_setting_is_off(preparer):

@@ -8,17 +8,23 @@ from tests.web.conftest import SLOW, SMALL
 
 
 def test_a_job_is_acknowledged_with_what_it_will_really_use(client):
-    answer = client.post("/easel/v1/jobs", {**SMALL, "seed": -1, "batch_size": 2, "styles": ["zz"]})
+    answer = client.post("/easel/v1/jobs", {**SMALL, "seed": -1, "batch_size": 2})
     body = answer.json()
     assert answer.seconds < 2
     assert body["state"] in ("queued", "running")
     assert body["parameters"]["all_seeds"][0] == body["seed"] >= 0
-    assert any("zz" in warning for warning in body["warnings"])
     job = client.finished(body["id"])
     assert job["state"] == "done"
     assert [image["kind"] for image in job["images"]] == ["grid", "image", "image"]
     assert job["images"][1]["infotext"].startswith("a red apple")
     assert job["timings"]["run_s"] > 0
+
+
+def test_an_unknown_style_is_refused_by_name(client):
+    answer = client.post("/easel/v1/jobs", {**SMALL, "styles": ["zz"]})
+    assert answer.status == 422
+    assert answer.json()["field"] == "styles"
+    assert "'zz' is not known" in answer.json()["detail"]
 
 
 def test_the_page_default_is_20_steps(client):
