@@ -33,10 +33,9 @@ def load_pipeline(folder: Path) -> StableDiffusionPipeline:
 def draw(
     pipeline: StableDiffusionPipeline,
     prompts: list[str],
+    config: Config,
     size: int = 128,
     seed: int = 1,
-    count: int = 20,
-    guidance_scale: float = 4.0,
 ) -> list[Image.Image]:
     """Draw one picture for each prompt; picture `i` has seed `seed + i`."""
     generators = [torch.Generator().manual_seed(seed + i) for i in range(len(prompts))]
@@ -44,8 +43,8 @@ def draw(
         prompts,
         width=size,
         height=size,
-        num_inference_steps=count,
-        guidance_scale=guidance_scale,
+        num_inference_steps=config.sampling_steps,
+        guidance_scale=config.guidance_scale,
         generator=generators,
     ).images
 
@@ -86,6 +85,6 @@ def evaluate(config: Config, folder: Path) -> None:
         ("blind-draw", vocabulary_draw(40, seed=7)),
     ):
         columns = 5 if len(prompts) <= 20 else 8
-        page = sheet(draw(pipeline, prompts), prompts, columns)
+        page = sheet(draw(pipeline, prompts, config), prompts, columns)
         page.save(folder / f"{name}.png", optimize=True)
         log.info("wrote %s", folder / f"{name}.png")

@@ -114,9 +114,9 @@ def _sidecar(config: Config) -> str:
         "default_parameters": {
             "width": config.picture_size,
             "height": config.picture_size,
-            "steps": 20,
+            "steps": config.sampling_steps,
             "sampler_name": "DDIM",
-            "cfg_scale": 4.0,
+            "cfg_scale": config.guidance_scale,
         },
         "example_prompts": read_prompts(),
     }

@@ -48,12 +48,10 @@ def sample(
     empty: torch.Tensor,
     config: Config,
     seed: int = 0,
-    count: int = 20,
-    guidance_scale: float = 4.0,
 ) -> torch.Tensor:
     """Return latents `[prompts, 4, 16, 16]` for contexts `[prompts, 77, width]`."""
     scheduler = build_scheduler()
-    scheduler.set_timesteps(count)
+    scheduler.set_timesteps(config.sampling_steps)
     side = config.picture_size // 2 ** (len(config.vae_channels) - 1)
     generator = torch.Generator().manual_seed(seed)
     shape = (len(contexts), config.latent_channels, side, side)
@@ -61,6 +59,6 @@ def sample(
     both = torch.cat([contexts, empty.expand_as(contexts)])
     for timestep in scheduler.timesteps:
         with_text, without = unet(torch.cat([latents, latents]), timestep, both).sample.chunk(2)
-        guided = without + guidance_scale * (with_text - without)
+        guided = without + config.guidance_scale * (with_text - without)
         latents = scheduler.step(guided, timestep, latents).prev_sample
     return latents
