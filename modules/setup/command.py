@@ -10,7 +10,7 @@ from pathlib import Path
 
 from modules.setup import browser, checks
 from modules.setup.environment import Environment, prepare
-from modules.setup.errors import SetupError
+from modules.setup.errors import SetupError, explain_os_error
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,6 +39,9 @@ def run(arguments: list[str]) -> int:
         return COMMANDS[command](rest)
     except SetupError as reason:
         sys.stderr.write(f"{reason}\n")
+        return 1
+    except OSError as reason:
+        sys.stderr.write(f"{explain_os_error(reason)}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped.\n")

@@ -7,12 +7,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from modules.setup import checks, pins, torch_build
-from modules.setup.errors import SetupError
+from modules.setup.errors import DISK_FULL, SetupError, UnreachableError
 from modules.setup.progress import PipReport, ProgressLine
 
 RUNTIME_STAMP = "easel-installed"
@@ -147,13 +149,19 @@ def _has_torch(environment: Environment) -> bool:
 def _install_torch(
     environment: Environment, attempts: list[torch_build.Attempt], again: bool
 ) -> str:
-    """Try the builds in turn; the label of the one that could be had."""
+    """Try the builds in turn; the label of the one that could be had.
+
+    Only an index that cannot be reached, or lacks the build, is a reason to take the next: a full
+    disk or a broken download would end the bigger plain build just the same.
+    """
     force = ("--force-reinstall",) if again else ()
     for number, attempt in enumerate(attempts, 1):
+        if number > 1 and not _has_torch(environment):
+            checks.check_disk_space(environment.root, attempt.size_gb)
         arguments = (*attempt.arguments[:1], *force, *attempt.arguments[1:])
         try:
             _pip(environment, f"Installing torch ({attempt.label})", arguments, 2)
-        except SetupError:
+        except UnreachableError:
             if number == len(attempts):
                 raise
             sys.stdout.write(
@@ -197,7 +205,7 @@ def _pip(environment: Environment, title: str, arguments: tuple[str, ...], total
                 report.read(line)
             code = process.wait()
             if code:
-                raise SetupError(explain_pip("".join(said), environment.log))
+                raise pip_error("".join(said), environment.log)
 
 
 @contextlib.contextmanager
@@ -231,11 +239,25 @@ NETWORK_SIGNS = (
 )
 
 
+MISSING = "No matching distribution found for"
+
+
+def pip_error(output: str, log: Path) -> SetupError:
+    """The error for what pip printed, told apart by whether another index could help."""
+    sentence = explain_pip(output, log)
+    signs = any(sign in output for sign in (*NETWORK_SIGNS, MISSING))
+    return UnreachableError(sentence) if signs and not _is_full(output) else SetupError(sentence)
+
+
+def _is_full(output: str) -> bool:
+    return "No space left on device" in output or "[Errno 28]" in output
+
+
 def explain_pip(output: str, log: Path) -> str:
     """One sentence for why pip gave up, from what it printed."""
-    if "No space left on device" in output or "[Errno 28]" in output:
-        return "The disk is full: make room and run launch.py again; it goes on where it stopped."
-    missing = re.search(r"No matching distribution found for (\S+)", output)
+    if _is_full(output):
+        return DISK_FULL
+    missing = re.search(rf"{MISSING} (\S+)", output)
     if any(sign in output for sign in NETWORK_SIGNS):
         host = re.search(r"host='([^']+)'|https?://([^/\s'\"]+)", output)
         where = next((part for part in host.groups() if part), "") if host else ""
@@ -267,19 +289,29 @@ def _write_stamp(environment: Environment, name: str, value: str) -> None:
 def _only_one(path: Path) -> Iterator[None]:
     """Hold a lock while installing, so that two starts at once do not mix; waits for the other."""
     with path.open("a+") as handle:
+        told = False
+        while not _locked(handle):
+            if not told:
+                sys.stdout.write("Another start is installing; waiting for it.\n")
+                sys.stdout.flush()
+                told = True
+            time.sleep(0.5)
+        yield
+
+
+def _locked(handle: TextIO) -> bool:
+    """Take the lock, which ends with the file, unless another process has it."""
+    # Never the waiting kinds of lock: Windows' one gives up with an error after ten seconds.
+    try:
         if os.name == "nt":
             import msvcrt
 
             handle.seek(0)
-            msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK, 1)
-            yield
-            return
-        import fcntl
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
 
-        try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            sys.stdout.write("Another start is installing; waiting for it.\n")
-            sys.stdout.flush()
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    except (BlockingIOError, PermissionError):
+        return False
+    return True

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from modules.setup import pins
 from modules.setup.environment import Environment, explain_pip
 from modules.setup.errors import SetupError
 from modules.setup.progress import PipReport, ProgressLine, duration
+from modules.setup.torch_build import Attempt
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -143,3 +147,75 @@ def test_a_log_sees_whole_lines():
 def test_durations_read_like_speech():
     assert duration(8.2) == "8 s"
     assert duration(200) == "3 min 20 s"
+
+
+def attempts(*labels):
+    return [Attempt(label, ("install", label), 0.0) for label in labels]
+
+
+@pytest.fixture
+def with_pip(tmp_path, monkeypatch):
+    """An environment whose pip says and returns what a test wants; `tried` lists its calls."""
+    environment = Environment(tmp_path)
+    environment.python.parent.mkdir(parents=True)
+
+    def answer(said):
+        environment.python.write_text(
+            "#!/bin/sh\n"
+            f'echo "$*" >> {tmp_path}/tried\n'
+            f'case "$*" in *special*) echo "{said}"; exit 1;; esac\n'
+        )
+        environment.python.chmod(0o755)
+        return environment
+
+    return answer
+
+
+posix_only = pytest.mark.skipif(os.name != "posix", reason="the stand-in for pip is a shell script")
+
+
+@posix_only
+@pytest.mark.parametrize(
+    "said",
+    ["ERROR: No matching distribution found for torch==2.13.0", "Max retries exceeded with url"],
+)
+def test_an_index_out_of_reach_is_followed_by_the_plain_build(with_pip, said):
+    environment = with_pip(said)
+    assert room._install_torch(environment, attempts("special", "plain"), False) == "plain"
+
+
+@posix_only
+@pytest.mark.parametrize(
+    "said", ["ERROR: [Errno 28] No space left on device", "ERROR: Hashes do not match"]
+)
+def test_any_other_failure_of_a_build_ends_the_installation(with_pip, tmp_path, said):
+    with pytest.raises(SetupError):
+        room._install_torch(with_pip(said), attempts("special", "plain"), False)
+    assert len((tmp_path / "tried").read_text().splitlines()) == 1
+
+
+@posix_only
+def test_the_plain_build_is_not_begun_on_a_disk_too_small_for_it(with_pip, tmp_path):
+    environment = with_pip("Max retries exceeded with url")
+    special, plain = attempts("special", "plain")
+    with pytest.raises(SetupError, match="GB free"):
+        room._install_torch(environment, [special, replace(plain, size_gb=1e6)], False)
+    assert len((tmp_path / "tried").read_text().splitlines()) == 1
+
+
+def test_a_second_start_waits_until_the_first_has_installed(tmp_path, capsys):
+    path = tmp_path / "lock"
+    order = []
+
+    def second():
+        with room._only_one(path):
+            order.append("second")
+
+    with room._only_one(path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(0.2)
+        order.append("first")
+    thread.join(timeout=30)
+    assert order == ["first", "second"]
+    assert "waiting for it" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import shutil
 import subprocess
 import sys
@@ -128,3 +129,21 @@ def test_set_up_refuses_flags_it_does_not_know(capsys):
 def test_the_wrappers_are_three_lines():
     for name in ("webui.sh", "webui.bat"):
         assert len((ROOT / name).read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "install.log"), "The disk is full"),
+        (OSError(errno.EIO, "Input/output error", "install.log"), "install.log (Input/output"),
+    ],
+)
+def test_a_disk_that_fails_while_installing_gives_one_sentence(monkeypatch, capsys, reason, words):
+    def fail(_):
+        raise reason
+
+    monkeypatch.setitem(command.COMMANDS, "setup", fail)
+    assert command.run(["setup"]) == 1
+    message = capsys.readouterr().err
+    assert words in message
+    assert message.count("\n") == 1
