@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.middleware.cors import CORSMiddleware
@@ -33,6 +33,9 @@ from modules.web.rest.lists import list_router
 from modules.web.rest.models import model_router
 from modules.web.rest.pictures import picture_router
 from modules.web.rest.settings import settings_router
+
+if TYPE_CHECKING:
+    import gradio
 
 log = logging.getLogger("easel.web")
 api_log = logging.getLogger("easel.api")
@@ -140,13 +143,17 @@ def _with_page(app: FastAPI, context: AppContext) -> Application:
         log.warning("the page is not part of this installation")
         return app
     quiet_gradio(context)
-    import gradio
-
     from modules.web.pages import PageShell, build, mount_arguments, router
 
     app.include_router(router(context))
-    blocks = build(context)
-    gradio.mount_gradio_app(app, blocks, path="/", **mount_arguments(context))
+    mount_page(app, build(context), **mount_arguments(context))
+    return PagePolicy(PageShell(app, context))
+
+
+def mount_page(app: FastAPI, blocks: gradio.Blocks, **arguments: Any) -> None:
+    """Put Gradio's page at the top of the application, with its checks on."""
+    import gradio
+
+    gradio.mount_gradio_app(app, blocks, path="/", **arguments)
     # A mounted Gradio checks that a submitted path was really uploaded only when this is set.
     blocks.has_launched = True
-    return PagePolicy(PageShell(app, context))

@@ -13,7 +13,8 @@ from modules.web.pages.text import text
 from modules.web.pages.theme import make_theme
 from modules.web.pages.translations import gradio_texts
 
-UPLOAD_LIMIT = "256mb"
+UPLOAD_LIMIT = "64mb"
+"""The gate lets no larger body through."""
 
 
 def build(context: Any) -> gr.Blocks:
