@@ -105,6 +105,8 @@ class ResultKeeper:
         wanted = (
             record.save and options.get("samples_save", True) and not request["do_not_save_samples"]
         )
+        if facts.get("incomplete") and not options.get("save_incomplete_images", False):
+            wanted = False
         image_id = secrets.token_hex(16)
         saved, note = None, None
         if wanted:

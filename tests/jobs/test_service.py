@@ -321,6 +321,22 @@ def test_retry_of_an_interrupted_job_replaces_its_half_done_picture(make_service
     assert whole.id != half.id
 
 
+@pytest.mark.parametrize("wanted", [False, True])
+def test_half_done_pictures_are_saved_only_when_the_settings_ask_for_it(
+    make_service, painter, paths, wanted
+):
+    painter.gate.clear()
+    jobs = make_service(painter)
+    jobs.preparer.options.set_many({"save_incomplete_images": wanted})
+    job_id = jobs.submit(ask())
+    assert painter.reached.wait(WAIT)
+    jobs.interrupt(job_id)
+    (image,) = jobs.wait(job_id, WAIT).pictures()
+    assert image.saved is wanted
+    assert len(list(paths.outputs.rglob("*.png"))) == int(wanted)
+    assert read_image_info(image.path).text == image.infotext
+
+
 def test_a_failed_job_remembers_what_kind_of_failure_it_was(make_service, painter):
     painter.fail_on["bad"] = ("model", "broken.safetensors: no header.")
     jobs = make_service(painter)

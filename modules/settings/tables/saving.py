@@ -51,7 +51,7 @@ OPTIONS = (
         "target_side_length", "Width/height limit for the above option, in pixels", 4000, 64, 65500
     ),
     _images.whole("img_max_size_mp", "Maximum grid size, in megapixels", 200, 1, 1000),
-    _images.flag("save_incomplete_images", "Save incomplete images", False, hidden=True),
+    _images.flag("save_incomplete_images", "Save incomplete images", False),
     _images.flag(
         "save_write_log_csv",
         "Write log.csv when saving images using the Save button",
