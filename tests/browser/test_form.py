@@ -98,28 +98,26 @@ def test_weights_by_keyboard(page: Page) -> None:
     page.wait_for_function("Easel.form.values('txt2img').prompt === 'two, one, three'")
 
 
-@pytest.mark.parametrize(
-    ("text", "selection", "direction", "result"),
-    [
-        ("((deep)) sea", [3, 3], 1, "(deep:1.31) sea"),
-        ("[soft] sea", [2, 2], 1, "(soft:1.0091) sea"),
-        ("(a b:1.2) c", [2, 2], -1, "(a b:1.1) c"),
-        ("one two", [0, 7], 1, "(one two:1.1)"),
-        ("(one two:1.3)", [0, 13], -1, "(one two:1.2)"),
-        (r"smile \(happy\)", [0, 5], 1, r"(smile:1.1) \(happy\)"),
-        ("", [0, 0], 1, None),
-    ],
-)
-def test_weights_of_every_kind_of_bracket(
-    page: Page, text: str, selection: list[int], direction: int, result: str | None
-) -> None:
-    found = page.evaluate(
-        "async ([text, [start, end], direction]) => {"
-        " const {weigh} = await import(`/easel/static/${Easel.config.assets}/attention.js`);"
-        " return weigh(text, start, end, direction)?.text ?? null; }",
-        [text, selection, direction],
-    )
-    assert found == result
+WEIGHTS = [
+    ("((deep)) sea", [3, 3], 1, "(deep:1.31) sea"),
+    ("[soft] sea", [2, 2], 1, "(soft:1.0091) sea"),
+    ("(a b:1.2) c", [2, 2], -1, "(a b:1.1) c"),
+    ("one two", [0, 7], 1, "(one two:1.1)"),
+    ("(one two:1.3)", [0, 13], -1, "(one two:1.2)"),
+    (r"smile \(happy\)", [0, 5], 1, r"(smile:1.1) \(happy\)"),
+    ("", [0, 0], 1, None),
+]
+
+
+def test_weights_of_every_kind_of_bracket(page: Page) -> None:
+    for text, selection, direction, result in WEIGHTS:
+        found = page.evaluate(
+            "async ([text, [start, end], direction]) => {"
+            " const {weigh} = await import(`/easel/static/${Easel.config.assets}/attention.js`);"
+            " return weigh(text, start, end, direction)?.text ?? null; }",
+            [text, selection, direction],
+        )
+        assert found == result, text
 
 
 def test_ctrl_enter_generates_and_alt_enter_skips(page: Page, fill: Fill) -> None:

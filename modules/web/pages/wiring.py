@@ -59,7 +59,7 @@ def _wire_quick(demo: gr.Blocks, quick: QuickPart) -> None:
     taker = gr.Button("take", elem_id="quick_take")
     _on(taker.click, None, components, f"() => Easel.quick.values({keys})")
     for key, component in quick.fields.items():
-        _on(component.change, [component], None, f"(value) => Easel.quick.changed('{key}', value)")
+        _on(component.input, [component], None, f"(value) => Easel.quick.changed('{key}', value)")
 
 
 def _wire_actions(tab: Txt2ImgTab) -> None:

@@ -33,6 +33,13 @@ class Output extends HTMLElement {
     live.on("warning", ({ job, message }) => job === this.job?.id && this.#warn(message));
     document.addEventListener("keydown", (event) => this.#keys(event));
     page.onOptions(() => this.#draw());
+    document.addEventListener("easel:submitted", ({ detail }) => detail.tab === this.tab && this.#show());
+  }
+
+  /** On a phone the form is above: bring what was asked for into sight. */
+  #show() {
+    const seen = this.getBoundingClientRect().top < innerHeight * 0.7;
+    if (!seen && this.offsetParent) this.scrollIntoView({ behavior: "smooth", block: "start" });
   }
 
   /** Show a finished or running job by its id. */
