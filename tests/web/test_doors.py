@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -92,3 +95,53 @@ def test_pictures_stay_visible_when_the_output_folder_changes(open_app, tmp_path
         client.post("/sdapi/v1/txt2img", json={**SMALL, "save_images": True})
     for record in context.jobs.recent():
         assert client.get(f"/image/{record.pictures()[0].id}").status_code == 200
+
+
+def png_that_claims(width: int, height: int) -> bytes:
+    """A PNG with the header of a picture of this size, and no more."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    crc = struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + crc
+
+
+@pytest.mark.parametrize("size", [(64, 64), (60_000, 60_000)])
+def test_a_damaged_or_huge_picture_has_no_thumbnail(open_app, size):
+    context, client = open_app()
+    client.post("/sdapi/v1/txt2img", json={**SMALL, "save_images": True})
+    image = context.jobs.recent(1)[0].pictures()[0]
+    Path(image.path).write_bytes(png_that_claims(*size))
+    answer = client.get(f"/image/{image.id}/thumb")
+    assert answer.status_code == 404
+    assert "picture" in answer.json()["detail"]
+
+
+def test_styles_in_an_infotext_are_taken_out_as_the_setting_says(open_app):
+    context, client = open_app()
+    style = {"prompt": "{prompt}, by the sea", "negative_prompt": ""}
+    assert client.put("/easel/v1/styles/Sea", json=style).status_code == 200
+    context.options.set_many({"infotext_styles": "Apply"})
+    text = "a pear, by the sea\nSteps: 3, Sampler: Euler, Size: 64x64, Seed: 5"
+    found = client.post("/easel/v1/image-info", json={"text": text}).json()
+    assert (found["fields"]["prompt"], found["fields"]["styles"]) == ("a pear", ["Sea"])
+    answer = client.post("/sdapi/v1/txt2img", json={"infotext": text}).json()
+    assert (answer["parameters"]["prompt"], answer["parameters"]["styles"]) == ("a pear", ["Sea"])
+    assert json.loads(answer["info"])["prompt"] == "a pear, by the sea"
+
+
+def test_an_infotext_of_another_program_is_understood_too(open_app):
+    _, client = open_app()
+    facts = {"steps": 3, "seed": 5, "scale": 7, "width": 64, "height": 64, "uc": "blurry"}
+    text = json.dumps({"prompt": "a pear", "sampler": "k_euler", **facts})
+    answer = client.post("/sdapi/v1/txt2img", json={"infotext": text})
+    assert answer.status_code == 200
+    parameters = answer.json()["parameters"]
+    assert (parameters["prompt"], parameters["negative_prompt"]) == ("a pear", "blurry")
+    assert (parameters["steps"], parameters["seed"]) == (3, 5)
+
+
+def test_lists_that_the_program_knows_are_offered_as_choices(open_app):
+    _, client = open_app()
+    groups = client.get("/easel/v1/settings").json()["groups"]
+    rows = {row["key"]: row["choices"] for group in groups for row in group["options"]}
+    assert "Euler a" in rows["hide_samplers"]
+    assert "PNG Info" in rows["hidden_tabs"]

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Query, Response
 
+from modules.gallery import ImageReadError
 from modules.jobs.records import ImageRecord
 from modules.web.context import AppContext
 from modules.web.files.reading import PictureGone, read_picture
@@ -23,8 +24,9 @@ def file_router(context: AppContext) -> APIRouter:
     router = APIRouter(tags=["images"])
     thumbnails = Thumbnails(context.paths.cache / "thumbnails")
 
-    def find(image_id: str) -> ImageRecord:
-        record = context.jobs.store.image(image_id) if IMAGE_ID.fullmatch(image_id) else None
+    async def find(image_id: str) -> ImageRecord:
+        known = IMAGE_ID.fullmatch(image_id)
+        record = await asyncio.to_thread(context.jobs.store.image, image_id) if known else None
         if record is None:
             raise HTTPException(404, "There is no such image.")
         return record
@@ -42,7 +44,7 @@ def file_router(context: AppContext) -> APIRouter:
         download: bool = False,
     ) -> Response:
         """A picture as it was saved; ``size`` gives a thumbnail, ``download`` an attachment."""
-        record = find(image_id)
+        record = await find(image_id)
         if size is not None:
             return await small(record, size)
         data, mime = await content(record)
@@ -54,13 +56,16 @@ def file_router(context: AppContext) -> APIRouter:
     @router.get("/image/{image_id}/thumb")
     async def thumb(image_id: str, size: int = Query(320, ge=SIZES[0], le=SIZES[1])) -> Response:
         """A small WebP of a picture, at most ``size`` pixels on its longer side."""
-        return await small(find(image_id), size)
+        return await small(await find(image_id), size)
 
     async def small(record: ImageRecord, size: int) -> Response:
-        data = thumbnails.cached(record.id, size)
+        data = await asyncio.to_thread(thumbnails.cached, record.id, size)
         if data is None:
             original, _ = await content(record)
-            data = await asyncio.to_thread(thumbnails.make, record.id, size, original)
+            try:
+                data = await asyncio.to_thread(thumbnails.make, record.id, size, original)
+            except ImageReadError as error:
+                raise HTTPException(404, error.sentence) from None
         return Response(data, media_type="image/webp", headers={"Cache-Control": FOREVER})
 
     @router.get("/image/{image_id}/download")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from modules.gallery import open_image
 from modules.settings import atomic
 
 log = logging.getLogger("easel.files")
@@ -30,11 +31,13 @@ class Thumbnails:
             return None
 
     def make(self, image_id: str, size: int, original: bytes) -> bytes:
-        """Make one, at most ``size`` pixels on the longer side, and keep it if the disk lets us."""
-        with Image.open(io.BytesIO(original)) as picture:
-            picture.draft("RGB", (size, size))
-            small = picture.convert("RGB")
-            small.thumbnail((size, size), Image.Resampling.LANCZOS)
+        """Make one, at most ``size`` pixels on the longer side, and keep it if the disk lets us.
+
+        Raises:
+            ImageReadError: the picture is damaged or larger than is opened.
+        """
+        small = open_image(original).convert("RGB")
+        small.thumbnail((size, size), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         small.save(buffer, "WEBP", quality=82, method=2)
         data = buffer.getvalue()

@@ -14,6 +14,7 @@ from modules.jobs.models import LoadFailed
 from modules.prompts import Style, apply_styles, count_tokens, parse_prompt
 from modules.requests.errors import RequestError
 from modules.requests.generation import Name, Prompt
+from modules.requests.samplers import SAMPLERS
 from modules.settings.options import Option
 from modules.web.context import AppContext
 from modules.web.files.reading import PictureGone, read_picture
@@ -22,6 +23,9 @@ from modules.web.rest.apply_settings import CHECKPOINT, Applied, apply_settings
 from modules.web.rest.lists import style_row
 from modules.web.rest.models import refresh_catalog
 from modules.web.rest.pictures import decode_picture, info_object, info_of_bytes, text_object
+
+HIDEABLE_TABS = ("txt2img", "PNG Info", "Queue")
+"""Not the settings, or nobody could bring a tab back."""
 
 
 class PromptBody(BaseModel):
@@ -255,6 +259,10 @@ def dynamic_choices(context: AppContext, name: str) -> list[str]:
         return ["Automatic", "None", *(vae.name for vae in context.catalog.vaes())]
     if name == "options":
         return list(context.options.table)
+    if name == "samplers":
+        return [sampler.name for sampler in SAMPLERS]
+    if name == "tabs":
+        return list(HIDEABLE_TABS)
     return []
 
 

@@ -82,12 +82,12 @@ def job_router(context: AppContext) -> APIRouter:
     @router.get("/jobs/{job_id}/progress")
     async def progress(job_id: str) -> Response:
         """How far one job is."""
-        return SafeJSON(progress_json(jobs.snapshot(job_id)))
+        return SafeJSON(progress_json(await asyncio.to_thread(jobs.snapshot, job_id)))
 
     @router.get("/jobs/{job_id}/preview")
     async def preview(job_id: str) -> Response:
         """The newest preview of a running job; 204 without one."""
-        snapshot = jobs.snapshot(job_id)
+        snapshot = await asyncio.to_thread(jobs.snapshot, job_id)
         if snapshot.preview is None:
             return Response(status_code=204)
         headers = {"Cache-Control": "no-store"}
@@ -115,12 +115,13 @@ def job_router(context: AppContext) -> APIRouter:
     async def interrupt(body: WhichJob | None = None) -> Response:
         """End the running job; pictures that are done stay."""
         body = body or WhichJob()
-        return SafeJSON({"done": jobs.interrupt(body.id, body.mode)})
+        return SafeJSON({"done": await asyncio.to_thread(jobs.interrupt, body.id, body.mode)})
 
     @router.post("/skip")
     async def skip(body: WhichJob | None = None) -> Response:
         """Go on with the next picture."""
-        return SafeJSON({"done": jobs.skip(body.id if body else None)})
+        job_id = body.id if body else None
+        return SafeJSON({"done": await asyncio.to_thread(jobs.skip, job_id)})
 
     @router.post("/queue/pause")
     async def pause() -> Response:

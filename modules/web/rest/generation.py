@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
-from modules.gallery import encode_image, open_image, parse, to_request
+from modules.gallery import encode_image, open_image, parse_any, to_request
 from modules.jobs.describe import info_object, ordered_images
 from modules.jobs.progress import ProgressSnapshot
 from modules.jobs.records import CANCELLED, DONE, INTERRUPTED, ImageRecord, JobRecord
@@ -34,7 +34,7 @@ def generation_router(context: AppContext) -> APIRouter:
     @router.post("/txt2img")
     async def txt2img(body: GenerationRequest, request: Request) -> Response:
         """Generate pictures from text; answers when they are done."""
-        asked = with_infotext(body, context)
+        asked = await asyncio.to_thread(with_infotext, body, context)
         stay = await asyncio.to_thread(overrides_to_stay, context, asked)
         task_id = asked.force_task_id
         job_id = await asyncio.to_thread(
@@ -47,18 +47,19 @@ def generation_router(context: AppContext) -> APIRouter:
     @router.get("/progress")
     async def progress(skip_current_image: bool = False) -> Response:
         """How far the running job is."""
-        return SafeJSON(progress_object(jobs.snapshot(), not skip_current_image))
+        snapshot = await asyncio.to_thread(jobs.snapshot)
+        return SafeJSON(progress_object(snapshot, not skip_current_image))
 
     @router.post("/interrupt")
     async def interrupt() -> Response:
         """End the running job now; pictures so far are returned to whoever asked for them."""
-        jobs.interrupt()
+        await asyncio.to_thread(jobs.interrupt)
         return SafeJSON({})
 
     @router.post("/skip")
     async def skip() -> Response:
         """End the current picture and go on with the next."""
-        jobs.skip()
+        await asyncio.to_thread(jobs.skip)
         return SafeJSON(None)
 
     return router
@@ -73,7 +74,7 @@ def with_infotext(body: GenerationRequest, context: AppContext) -> GenerationReq
     """Fields that the request does not set itself are read from its infotext."""
     if not body.infotext:
         return body
-    found = to_request(parse(body.infotext), context.options.as_dict())
+    found = to_request(parse_any(body.infotext), context.options.as_dict(), styles=context.styles)
     known = GenerationRequest.model_fields
     fields = {
         key: value

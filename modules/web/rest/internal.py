@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import importlib.metadata
 import os
@@ -54,7 +55,7 @@ def internal_router(context: AppContext) -> APIRouter:
     async def progress(body: ProgressBody) -> Response:
         """Progress of one task by its id."""
         try:
-            snapshot = jobs.snapshot(body.id_task)
+            snapshot = await asyncio.to_thread(jobs.snapshot, body.id_task)
         except UnknownJob:
             snapshot = ProgressSnapshot(text="Waiting...")
         return SafeJSON(task_object(snapshot, body))
@@ -62,7 +63,7 @@ def internal_router(context: AppContext) -> APIRouter:
     @router.get("/pending-tasks")
     async def pending_tasks() -> Response:
         """Ids of the tasks that wait or run."""
-        tasks = [record.id for record in jobs.queue()]
+        tasks = [record.id for record in await asyncio.to_thread(jobs.queue)]
         return SafeJSON({"size": len(tasks), "tasks": tasks})
 
     @router.get("/sysinfo")

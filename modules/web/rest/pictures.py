@@ -109,7 +109,7 @@ def text_object(
     parsed = parse_any(text) if parsed is None else parsed
     options = context.options.as_dict()
     swap = not options.get("disable_weights_auto_swap", True)
-    found = to_request(parsed, options, with_checkpoint=swap)
+    found = to_request(parsed, options, with_checkpoint=swap, styles=context.styles)
     return {
         "info": text,
         "items": {},
