@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import secrets
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,6 +47,8 @@ log = logging.getLogger("easel.jobs")
 
 MAX_ATTEMPTS = 2
 """A job that the engine worked on when it or the program died this often is parked."""
+KEPT_JOBS = 2000
+"""Finished jobs whose records are kept over a start; pictures carry their own parameters."""
 NOT_STORED = "How the job ended could not be stored; is the disk full? The log has the details."
 TASK_ID = re.compile(r"[A-Za-z0-9()_.\-]{1,100}")
 
@@ -102,6 +106,8 @@ class JobService:
     def start(self, load_first: bool = True) -> None:
         """Start the engine in the background, take up what the last run left, begin working."""
         self._unsubscribe = self.backend.subscribe(self._on_engine_event)
+        with suppress(sqlite3.OperationalError):  # a full disk; the next start tries again
+            self.store.forget_finished(KEPT_JOBS)
         self._recover()
         self.backend.start()
         self._worker.start()

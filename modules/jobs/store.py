@@ -266,6 +266,18 @@ class JobStore:
                 f"UPDATE jobs SET hidden = 1 WHERE hidden = 0 AND state IN ({marks})", FINISHED
             ).rowcount
 
+    def forget_finished(self, keep: int) -> int:
+        """Remove all but the ``keep`` newest finished jobs; files stay. Returns how many."""
+        marks = ", ".join("?" * len(FINISHED))
+        old = (
+            f"SELECT id FROM jobs WHERE state IN ({marks}) ORDER BY finished DESC LIMIT -1 OFFSET ?"
+        )
+        with self._transaction() as connection:
+            connection.execute(f"DELETE FROM job_images WHERE job IN ({old})", (*FINISHED, keep))
+            return connection.execute(
+                f"DELETE FROM jobs WHERE id IN ({old})", (*FINISHED, keep)
+            ).rowcount
+
     # ---- images
 
     def add_image(self, image: ImageRecord) -> None:

@@ -184,3 +184,16 @@ def test_a_queue_that_cannot_be_opened_is_named(tmp_path):
     (tmp_path / "easel.sqlite").mkdir()
     with pytest.raises(DatabaseUnusable, match=r"easel\.sqlite"):
         JobStore(tmp_path / "easel.sqlite")
+
+
+def test_only_the_newest_finished_jobs_are_kept_and_waiting_ones_always(store):
+    for number, name in enumerate("abcd"):
+        store.add(prepared(name), save=True)
+        store.add_image(picture(name, image_id=name * 32))
+        if name != "a":
+            store.update(name, state=DONE, finished=float(number))
+    assert store.forget_finished(keep=1) == 2
+    assert [job.id for job in store.recent(10)] == ["d"]
+    assert store.waiting_ids() == ["a"]
+    kept = [name for name in "abcd" if store.image(name * 32)]
+    assert kept == ["a", "d"]
