@@ -41,7 +41,7 @@ def is_open(flags: Flags) -> bool:
 
 
 def gate_config(flags: Flags) -> GateConfig:
-    """The gate's rules; open to the network without a login, a one-time token is made.
+    """The gate's rules; open to the network without a login, a start-up token is made.
 
     Raises:
         StartRefused: the flags cannot be served safely.
@@ -68,7 +68,7 @@ def gate_config(flags: Flags) -> GateConfig:
     return GateConfig(
         hosts=_hosts(flags),
         origins=origins,
-        login=Login(page_users, api_users, token),
+        login=Login(page_users, api_users, token, cookie_name=f"easel_session_{flags.port}"),
         subpath=subpath(flags),
     )
 
@@ -101,7 +101,7 @@ def _hosts(flags: Flags) -> HostList:
 
 
 def first_url(flags: Flags, gate: GateConfig, port: int) -> str:
-    """The address to open in a browser, with the one-time token if there is one."""
+    """The address to open in a browser, with the start-up token if there is one."""
     address = bind_address(flags)
     host = "127.0.0.1" if address in ("0.0.0.0", "localhost") else address
     host = "[::1]" if address == "::" else f"[{host}]" if ":" in host else host

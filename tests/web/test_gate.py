@@ -333,7 +333,7 @@ def test_below_a_subpath_the_ping_is_open_and_sockets_ask_for_the_login():
     assert connect(basic("ann:secret"), gate, path="/sub/live/ws")
 
 
-def test_below_a_subpath_the_one_time_link_leads_to_the_page_there():
+def test_below_a_subpath_the_start_up_link_leads_to_the_page_there():
     gate = config(subpath="/sub", login=Login(token="t"))
     for path in ("/sub/", "/"):
         assert call(path=path, query=b"token=t", gate=gate)[1]["location"] == "/sub/"
@@ -349,7 +349,7 @@ def test_without_a_login_an_authorization_header_is_ignored():
     assert call(path="/sdapi/v1/options", headers=basic("a:b"))[0] == 200
 
 
-def test_open_to_the_network_without_a_login_makes_a_one_time_link():
+def test_open_to_the_network_without_a_login_makes_a_start_up_link():
     flags = Flags(listen=True)
     gate = gate_config(flags)
     token = gate.login.token
@@ -365,7 +365,7 @@ def test_open_to_the_network_without_a_login_makes_a_one_time_link():
     assert call(path="/", query=b"token=guess", gate=gate)[0] == 401
 
 
-def test_the_one_time_link_never_leads_elsewhere():
+def test_the_start_up_link_never_leads_elsewhere():
     gate = config(login=Login(token="t"))
     _, headers, _ = call(path="//evil.test/x", query=b"token=t", gate=gate)
     assert headers["location"] == "/evil.test/x"
@@ -377,7 +377,7 @@ def test_open_to_the_network_any_address_of_this_machine_is_ours_but_no_foreign_
     assert not hosts.allows("evil.test")
 
 
-def test_with_a_page_login_no_one_time_link_is_needed():
+def test_with_a_page_login_no_start_up_link_is_needed():
     assert gate_config(Flags(listen=True, gradio_auth="a:b")).login.token is None
     assert gate_config(Flags()).login.token is None
 
@@ -390,6 +390,18 @@ def test_flags_that_cannot_be_served_safely_are_refused_with_a_sentence(flags):
     with pytest.raises(StartRefused) as caught:
         gate_config(flags)
     assert str(caught.value).endswith(".") or ":" in str(caught.value)
+
+
+def test_servers_on_two_ports_of_a_host_keep_their_own_sessions():
+    first, second = (
+        gate_config(Flags(gradio_auth="ann:secret", port=port)) for port in (7860, 7861)
+    )
+    cookies = [
+        call(headers=basic("ann:secret"), gate=gate)[1]["set-cookie"].partition(";")[0]
+        for gate in (first, second)
+    ]
+    both = {"cookie": "; ".join(cookies)}
+    assert call(headers=both, gate=first)[0] == call(headers=both, gate=second)[0] == 200
 
 
 def test_several_logins_can_be_given():

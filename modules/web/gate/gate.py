@@ -124,7 +124,7 @@ class Gate:
             )
 
     async def _log_in(self, scope: Scope, headers: dict[str, str], outgoing: _Outgoing) -> bool:
-        """Check the login; True when the request was answered here (the one-time link)."""
+        """Check the login; True when the request was answered here (the start-up link)."""
         login, path = self.config.login, local_path(scope)
         if not login.needs(path):
             return False

@@ -1,4 +1,4 @@
-"""Who may come in when there is a login: HTTP Basic, then a cookie; or a one-time link."""
+"""Who may come in when there is a login: HTTP Basic, then a cookie; or a start-up link."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
-COOKIE = "easel_session"
 OPEN_PATHS = frozenset({"/internal/ping"})
 """Answered without a login: it tells nothing but that the server lives."""
 
@@ -60,8 +59,10 @@ class Login:
     page_users: Mapping[str, str] = field(default_factory=dict)
     api_users: Mapping[str, str] = field(default_factory=dict)
     token: str | None = None
-    """A one-time secret for the link printed at start, when the server is open to the network."""
+    """For the link printed at start, when the server is open to the network; good until it ends."""
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    cookie_name: str = "easel_session"
+    """Browsers keep one jar for all ports of a host: servers side by side need their own names."""
 
     def needs(self, path: str) -> bool:
         """Whether this path asks for a login."""
@@ -94,13 +95,13 @@ class Login:
         return _matches(self.page_users, user, password) or self.token_is_valid(password)
 
     def token_is_valid(self, given: str) -> bool:
-        """Compare with the one-time secret in constant time."""
+        """Compare with the start-up token in constant time."""
         return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
 
     def session_is_valid(self, cookie_header: str) -> bool:
         """Whether the cookie was issued by this server process."""
         try:
-            morsel = SimpleCookie(cookie_header).get(COOKIE)
+            morsel = SimpleCookie(cookie_header).get(self.cookie_name)
         except CookieError:
             return False
         return morsel is not None and hmac.compare_digest(
@@ -114,7 +115,7 @@ class Login:
     def cookie(self, secure: bool) -> str:
         """The ``Set-Cookie`` header."""
         tail = "; Secure" if secure else ""
-        return f"{COOKIE}={self.session_value()}; Path=/; HttpOnly; SameSite=Strict{tail}"
+        return f"{self.cookie_name}={self.session_value()}; Path=/; HttpOnly; SameSite=Strict{tail}"
 
 
 def is_api(path: str) -> bool:
