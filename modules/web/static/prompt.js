@@ -16,6 +16,7 @@ class PromptStatus extends HTMLElement {
     this.count = h("span", { class: "count", id: this.getAttribute("counter") }, "0/75");
     this.list = h("ul", { class: "warnings", role: "status" });
     this.replaceChildren(this.list, this.count);
+    page.onOptions(() => this.count.classList.toggle("easel-hidden", !!page.options.disable_token_counters));
     check(this.getAttribute("tab"));
   }
 
@@ -46,7 +47,6 @@ const check = debounce(async (tab) => {
   const elements = document.querySelectorAll(`easel-prompt-status[tab="${tab}"]`);
   const fresh = [...elements].some((element) => !element.dataset.checked);
   if (!elements.length || (lastAsked[tab] === asked && !fresh)) return;
-  if (page.options.disable_token_counters) return;
   lastAsked[tab] = asked;
   let answer;
   try {

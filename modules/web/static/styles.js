@@ -22,7 +22,8 @@ export async function merge(prompt, negative, names) {
 
 function wrap(text, style) {
   if (!style) return text;
-  if (style.includes("{prompt}")) return style.replaceAll("{prompt}", text);
+  // A function, or "$&" in a prompt would be read as a pattern.
+  if (style.includes("{prompt}")) return style.replaceAll("{prompt}", () => text);
   return [text.trim(), style.trim()].filter(Boolean).join(", ");
 }
 
