@@ -186,7 +186,6 @@ NOT_YET = (
     "upcast_sampling",
     "disable_nan_check",
     "opt_channelslast",
-    "api_server_stop",
     "hide_ui_dir_config",
     "allow_code",
     "disable_all_extensions",
@@ -282,7 +281,7 @@ def _add_server_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--tls-certfile", metavar="FILE")
     group.add_argument("--api", action="store_true", help="the API is always on")
     group.add_argument("--api-log", action="store_true", help="log every API call")
-    group.add_argument("--api-server-stop", action="store_true")
+    group.add_argument("--api-server-stop", action="store_true", help="let API clients stop it")
     group.add_argument("--nowebui", action="store_true", help="API only")
     group.add_argument("--autolaunch", action="store_true", help="open the browser")
     group.add_argument("--no-browser", action="store_true", help="never open the browser")

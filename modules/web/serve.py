@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import sys
@@ -94,7 +95,8 @@ def serve(flags: Flags) -> int:
     if _wants_browser(flags, context.options["auto_launch_browser"]):
         webbrowser.open(url)
     try:
-        _run(app, flags, listener)
+        with contextlib.suppress(KeyboardInterrupt):  # passed on after everything has ended
+            _run(app, flags, listener)
     finally:
         context.lock.release()
     return 0

@@ -16,6 +16,7 @@ from modules.settings.flags import parse_flags
 from modules.web.compose import build_context
 from modules.web.context import AppContext
 from modules.web.exposure import StartRefused, gate_config
+from modules.web.rest.stopping import stop_router
 from tests.catalog.files import write_tensors
 
 
@@ -66,6 +67,14 @@ def test_no_hashing_reaches_the_engine(tmp_path: Path) -> None:
     with composed(tmp_path, "--no-hashing") as context:
         command = engine_command(context.paths, context.flags, {})
     assert json.loads(command[command.index("--flags-json") + 1])["no_hashing"] is True
+
+
+@pytest.mark.parametrize(("flags", "routes"), [([], 0), (["--api-server-stop"], 3)])
+def test_the_api_can_stop_the_program_only_with_the_flag(
+    tmp_path: Path, flags: list[str], routes: int
+) -> None:
+    with composed(tmp_path, *flags) as context:
+        assert len(stop_router(context).routes) == routes
 
 
 def test_a_cluster_is_refused_with_one_sentence() -> None:
