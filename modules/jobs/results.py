@@ -3,6 +3,9 @@
 A picture goes to the user's output folder, else (not asked for, disk full, folder not writable)
 to the cache folder, else it stays in memory: it can always be seen and downloaded, and the record
 says why it is not where it should be.
+
+The record follows the file. A crash in the moment between the two leaves a file without a record,
+and the resumed job saves the same picture once more: twice is better than never.
 """
 
 from __future__ import annotations
