@@ -33,6 +33,7 @@ from modules.web.rest.lists import list_router
 from modules.web.rest.models import model_router
 from modules.web.rest.pictures import picture_router
 from modules.web.rest.settings import settings_router
+from modules.web.rest.stopping import stop_router
 
 if TYPE_CHECKING:
     import gradio
@@ -47,6 +48,7 @@ ROUTERS = (
     generation_router,
     list_router,
     settings_router,
+    stop_router,
     model_router,
     picture_router,
     job_router,
