@@ -163,6 +163,27 @@ def test_the_counter_counts_and_the_parser_warns(page: Page) -> None:
     assert page.evaluate("document.activeElement.selectionStart") == 2
 
 
+def test_without_the_counter_the_parser_still_warns(page: Page, server) -> None:
+    counter = page.locator("#txt2img_token_counter")
+    server.post("/sdapi/v1/options", {"disable_token_counters": True})
+    try:
+        expect(counter).to_be_hidden()
+        page.fill(PROMPT, "a (red apple")
+        remark = page.locator('easel-prompt-status[box="prompt"] .warnings button')
+        expect(remark).to_contain_text("never closed")
+    finally:
+        server.post("/sdapi/v1/options", {"disable_token_counters": False})
+    expect(counter).to_be_visible()
+
+
+def test_a_style_takes_the_prompt_letter_by_letter(page: Page, server) -> None:
+    address = f"{server.url}/easel/v1/styles/Odd"
+    page.request.put(address, data={"prompt": "<{prompt}>", "negative_prompt": ""})
+    merged = page.evaluate("Easel.styles.merge('a $& b $1 $$', '', ['Odd'])")
+    page.request.delete(address)
+    assert merged[0] == "<a $& b $1 $$>"
+
+
 def test_a_picture_dropped_on_the_prompt_fills_the_form(page: Page, picture) -> None:
     page.fill(PROMPT, "before")
     page.wait_for_function("Easel.form.values('txt2img').prompt === 'before'")
