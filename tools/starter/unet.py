@@ -198,7 +198,7 @@ def train_unet(
         if progress["step"] % _AVERAGE_EVERY == 0:
             average.update(unet)
         if progress["step"] % 100 == 0:
-            mean = sum(losses[-100:]) / 100
+            mean = sum(losses[-100:]) / len(losses[-100:])
             _record(config.run / f"unet-{phase}.csv", progress, budget.spent, mean, rate)
             log.info("%(step)d steps, %(seen)d samples", progress)
             log.info("loss %.4f, rate %.2e, %.0f s", mean, rate, budget.spent)
