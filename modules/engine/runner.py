@@ -26,6 +26,7 @@ from modules.engine.generation.memory import (
 )
 from modules.engine.generation.pictures import MemoryExhausted
 from modules.engine.generation.spec import GenerationSpec
+from modules.engine.generation.swift import SwiftNetwork
 from modules.engine.generation.txt2img import TextToImage, timings
 from modules.requests.errors import RequestError
 from modules.requests.events import (
@@ -62,6 +63,7 @@ class Engine:
         self.hooks = Hooks()
         self._emit = emit
         self._choice = BatchingChoice(paths.cache)
+        self._swift: SwiftNetwork | None = None
 
     @classmethod
     def build(
@@ -98,6 +100,8 @@ class Engine:
         except Exception as error:  # a job must never end the process
             self._emit(self._failure(prepared.id, error))
         finally:
+            if self._swift is not None:
+                self._swift.forget_texts()
             free_caches(self.policy.device)
 
     def _carried_out(self, prepared: PreparedJob, control: JobControl) -> Done:
@@ -126,10 +130,9 @@ class Engine:
     def _model_for(self, prepared: PreparedJob) -> LoadedModel:
         if prepared.checkpoint is not None:
             return self.load(prepared.checkpoint, prepared.vae)
-        model = self.models.current or self.models.reload(self._progress("the checkpoint"))
-        if model is None:
+        if not self._reload():
             raise RequestError("sd_model_checkpoint", None, "no checkpoint is chosen or loaded.")
-        return model
+        return self.models.current
 
     # -- models -------------------------------------------------------------------------------
 
@@ -143,13 +146,27 @@ class Engine:
         vae_path = Path(vae) if vae else None
         if self.models.is_current(path, vae_path):
             return self.models.current
+        self._slow_down()
         try:
             model = self.models.load(path, vae_path, self._progress(path.name))
         except ModelLoadError as error:
             self._emit(ModelFailed(path.name, error.sentence))
             raise
+        finally:
+            self._speed_up()
         self._tell_ready(model)
         return model
+
+    def _slow_down(self) -> None:
+        """Take the shortcuts out of the network: its weights are about to change."""
+        if self._swift is not None:
+            self._swift.remove()
+            self._swift = None
+
+    def _speed_up(self) -> None:
+        """Put the shortcuts into the network that is there now, if any."""
+        if self.models.current is not None and self._swift is None:
+            self._swift = SwiftNetwork(self.models.current.networks["unet"])
 
     def _progress(self, name: str) -> Callable[[float], None]:
         return lambda fraction: self._emit(ModelLoading(name, fraction))
@@ -172,6 +189,7 @@ class Engine:
                 raise RequestError("checkpoint", None, "a path is needed.")
             return self._described(self.load(command["checkpoint"], command.get("vae")))
         if kind == "unload":
+            self._slow_down()
             self.models.unload()
             return {}
         if kind == "reload":
@@ -185,6 +203,7 @@ class Engine:
         model = self.models.reload(self._progress("the checkpoint"))
         if model is None:
             return {}
+        self._speed_up()
         if model is not before:
             self._tell_ready(model)
         return self._described(model)

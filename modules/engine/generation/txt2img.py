@@ -121,8 +121,9 @@ class TextToImage:
             )
         guidance = GuidanceSettings.from_options(self._spec.options, self._spec.request, plan)
         with self.ledger.clock("sample"):
+            way = self._sample_singly if plan.one_by_one else self._sample
             outcome = self._rescue.attempt(
-                lambda: self._sample(batch, plan, prompts, guidance, state),
+                lambda: way(batch, plan, prompts, guidance, state),
                 smaller=lambda: self._sample_singly(batch, plan, prompts, guidance, state),
             )
         if outcome is None:
