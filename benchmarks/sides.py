@@ -133,9 +133,9 @@ class OurSide:
 
     def __init__(self, plan: Plan, checkpoint: Path) -> None:
         self.environment = surroundings(plan, our_malloc=True)
-        flags = parse_flags(
-            ["--data-dir", str(plan.data), "--ckpt", str(checkpoint), "--no-hashing"]
-        )
+        # Both sides compute on the processor, in 32 bits, whatever else the machine has.
+        words = ["--use-cpu", "all", "--no-half", "--no-hashing"]
+        flags = parse_flags(["--data-dir", str(plan.data), "--ckpt", str(checkpoint), *words])
         paths = Paths.from_flags(flags)
         paths.ensure()
         options = OptionStore(paths.config_file, build_table())
