@@ -12,6 +12,10 @@ import torch
 logger = logging.getLogger("easel.engine")
 
 
+class UnknownDevice(ValueError):  # noqa: N818 - reads as what happened
+    """A flag names a device that this machine does not have."""
+
+
 @dataclass(frozen=True)
 class DevicePolicy:
     """Device and number formats of each part of a model."""
@@ -39,7 +43,7 @@ def choose_policy(flags: Mapping[str, Any] | None = None) -> DevicePolicy:
     computes in float16. Apple's GPU too, but its VAE in float32, which gives no black pictures.
 
     Raises:
-        ValueError: `device_id` names no device of this machine.
+        UnknownDevice: `device_id` names no device of this machine.
     """
     flags = flags or {}
     device = choose_device(flags)
@@ -58,7 +62,7 @@ def choose_device(flags: Mapping[str, Any]) -> torch.device:
     """The best device that is there, unless `use_cpu` or `device_id` say otherwise.
 
     Raises:
-        ValueError: `device_id` names no device of this machine.
+        UnknownDevice: `device_id` names no device of this machine.
     """
     parts = [str(part).lower() for part in flags.get("use_cpu") or ()]
     if "all" in parts:
@@ -78,5 +82,5 @@ def _index(wanted: Any, count: int) -> int:
         return 0
     if not str(wanted).isdigit() or int(wanted) >= count:
         allowed = "0" if count == 1 else f"0 to {count - 1}"
-        raise ValueError(f"--device-id: {wanted!r} is not a device; allowed: {allowed}")
+        raise UnknownDevice(f"--device-id: {wanted!r} is not a device; allowed: {allowed}.")
     return int(wanted)

@@ -116,6 +116,8 @@ def main(arguments: list[str] | None = None) -> int:
     threading.Thread(target=office.beat, daemon=True).start()
 
     engine = office.engine = _build_engine(options, office)
+    if engine is None:
+        return 1
     emit(Hello(pid=os.getpid(), device=engine.device_name, versions=engine.versions()))
     _work(engine, office)
     return 0
@@ -159,16 +161,25 @@ def _answer(engine: Engine, command: Command) -> Reply:
         return Reply(id=number, ok=False, payload={"error": engine.sentence(error)})
 
 
-def _build_engine(options: argparse.Namespace, office: Office) -> Engine:
-    """Import torch and the rest; this takes seconds, while heartbeats already go out."""
+def _build_engine(options: argparse.Namespace, office: Office) -> Engine | None:
+    """Import torch and the rest; this takes seconds, while heartbeats already go out.
+
+    None when the flags are at fault: the server hears why, and starts no other engine with them.
+    """
+    from modules.engine.device import UnknownDevice
     from modules.engine.runner import Engine
 
-    return Engine.build(
-        paths=json.loads(options.paths_json),
-        flags=json.loads(options.flags_json),
-        options=json.loads(options.options_json),
-        emit=office.emit,
-    )
+    try:
+        return Engine.build(
+            paths=json.loads(options.paths_json),
+            flags=json.loads(options.flags_json),
+            options=json.loads(options.options_json),
+            emit=office.emit,
+        )
+    except UnknownDevice as error:
+        logger.error("%s", error)
+        office.emit(Failed(failure="input", message=str(error)))
+        return None
 
 
 def claim_stdout() -> BinaryIO:

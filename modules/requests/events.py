@@ -133,7 +133,10 @@ class Done(Event):
 
 @dataclass(frozen=True)
 class Failed(Event):
-    """``failure``: model, memory, nan, input, crash or internal; ``message``: one sentence."""
+    """``failure``: model, memory, nan, input, crash or internal; ``message``: one sentence.
+
+    Without a job: the engine cannot work with the flags that it was given, nor could another one.
+    """
 
     kind: ClassVar[str] = "failed"
     job: str = ""

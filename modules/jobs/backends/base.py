@@ -80,7 +80,8 @@ class Backend(Protocol):
 
         Blocks the calling thread; events of this job are handed to ``on_event`` in order and in
         that thread, ending with ``Done`` or ``Failed`` (unless the engine crashed). While the
-        engine is starting or restarting it waits for it. An exception out of ``on_event``
+        engine is starting or restarting it waits for it, without events; an interrupt ends that
+        too. An exception out of ``on_event``
         interrupts the job and is raised when the job has ended.
         """
 

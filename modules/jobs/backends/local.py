@@ -54,6 +54,8 @@ class _Run:
 
     def __init__(self, job: str) -> None:
         self.job = job
+        self.given_up = False
+        """It was interrupted before an engine had it."""
         self.begin()
 
     def begin(self) -> None:
@@ -91,6 +93,10 @@ class LocalBackend:
         self._status = BackendStatus(state="stopped")
         self._child: EngineChild | None = None
         self._run: _Run | None = None
+        self._candidate: _Run | None = None
+        """The job that waits for an engine."""
+        self._refusal = ""
+        """Why no engine can ever start with these flags."""
         self._turn = threading.Lock()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, queue.SimpleQueue[Reply]] = {}
@@ -138,8 +144,9 @@ class LocalBackend:
         """Carry out one job in this thread; see the protocol."""
         with self._turn:
             run = _Run(prepared.id)
-            if not self._give(run, {"cmd": "run", "job": prepared.to_json()}):
-                return Outcome("crashed", "crash", "The engine has been stopped.")
+            ending = self._give(run, {"cmd": "run", "job": prepared.to_json()})
+            if ending is not None:
+                return ending
             try:
                 return self._follow(run, on_event)
             finally:
@@ -148,9 +155,16 @@ class LocalBackend:
                     self._status = replace(self._status, busy_job=None, state=self._calm_state())
 
     def interrupt(self, job: str | None, mode: str = "interrupt") -> bool:
-        """Send an interrupt to the running job; False when it is not running."""
+        """Send an interrupt to the running job; False when it is not running.
+
+        A job that waits for an engine can only be interrupted, not skipped.
+        """
         with self._state:
-            child, run = self._child, self._run
+            child, run, candidate = self._child, self._run, self._candidate
+            if candidate is not None and mode == "interrupt" and job in (None, candidate.job):
+                candidate.given_up = True
+                self._state.notify_all()
+                return True
         if child is None or run is None or job not in (None, run.job):
             return False
         return child.send({"cmd": "interrupt", "job": run.job, "mode": mode})
@@ -161,12 +175,14 @@ class LocalBackend:
         box: queue.SimpleQueue[Reply] = queue.SimpleQueue()
         deadline = time.monotonic() + timeout
         with self._state:
-            self._state.wait_for(lambda: self._child or self._stopping.is_set(), timeout)
+            self._state.wait_for(
+                lambda: self._child or self._refusal or self._stopping.is_set(), timeout
+            )
             child = self._child
             self._waiting[number] = box
         try:
             if child is None or not child.send({"cmd": cmd, "id": number, **arguments}):
-                return _no(number, "The engine is not running.")
+                return _no(number, self._refusal or "The engine is not running.")
             reply = box.get(timeout=max(0.0, deadline - time.monotonic()))
             if cmd == "unload" and reply.ok:
                 self._forget_model()
@@ -190,23 +206,33 @@ class LocalBackend:
 
     # -- a job, in the thread of its caller ---------------------------------------------------
 
-    def _give(self, run: _Run, command: dict[str, Any]) -> bool:
-        """Wait for an engine and hand the job to it; False when there will be none."""
+    def _give(self, run: _Run, command: dict[str, Any]) -> Outcome | None:
+        """Wait for an engine that is up and hand the job to it; an outcome if it never gets one."""
         while True:
             with self._state:
-                self._state.wait_for(lambda: self._child or self._stopping.is_set())
+                self._candidate = run
+                self._state.wait_for(
+                    lambda: run.given_up or self._stopping.is_set() or self._engine_up()
+                )
+                self._candidate = None
+                if self._stopping.is_set():
+                    return Outcome("crashed", "crash", "The engine has been stopped.")
+                if run.given_up:
+                    return Outcome("interrupted")
                 child = self._child
-                if child is None or self._stopping.is_set():
-                    return False
                 # A fresh queue: the death of an engine that never got the job is not its ending.
                 run.begin()
                 self._run = run
                 self._status = replace(self._status, busy_job=run.job, state="busy")
             if child.send(command):
-                return True
+                return None
             with self._state:
-                self._run = None
+                self._run, self._candidate = None, run
             child.wait(1.0)
+
+    def _engine_up(self) -> bool:
+        """Whether an engine has imported torch and found its device: only then jobs go to it."""
+        return self._child is not None and self._child.ready
 
     def _follow(self, run: _Run, on_event: EventHandler) -> Outcome:
         """Hand events to the caller until the job has ended."""
@@ -236,7 +262,7 @@ class LocalBackend:
         while not self._stopping.is_set():
             started = time.monotonic()
             worked = self._live_once()
-            if self._stopping.is_set():
+            if self._stopping.is_set() or self._refusal:
                 return
             settled = worked or time.monotonic() - started > SETTLED_SECONDS
             deaths = 1 if settled else deaths + 1
@@ -268,7 +294,7 @@ class LocalBackend:
         with self._state:
             self._child = None
             verdict = self._verdict
-        ending = verdict or f"The engine {describe_exit(code)}."
+        ending = verdict or self._refusal or f"The engine {describe_exit(code)}."
         if not self._stopping.is_set():
             logger.error("%s Its last words:\n%s", ending, child.last_words or "(none)")
         self._note_death(ending)
@@ -279,7 +305,7 @@ class LocalBackend:
         stopping = self._stopping.is_set()
         with self._state:
             self._status = BackendStatus(
-                state="stopped" if stopping else "restarting",
+                state="stopped" if stopping or self._refusal else "restarting",
                 restarts=self._status.restarts + (not stopping),
                 last_error=self._status.last_error if stopping else ending,
             )
@@ -288,21 +314,29 @@ class LocalBackend:
             run.events.put(Outcome("crashed", "crash", ending))
         for number, box in waiting:
             box.put(_no(number, ending))
+        if not stopping:
+            self._tell(Heartbeat())  # listeners look at the status
 
     def _hear(self, child: EngineChild, event: Event) -> None:
         with self._state:
             if isinstance(event, Hello) and event.device:
                 child.ready = True
+                self._state.notify_all()
+            if isinstance(event, Failed) and not event.job and not child.ready:
+                self._refusal = event.message
+                self._state.notify_all()
             self._status = self._changed(event)
             run = self._run
             box = self._waiting.get(event.id) if isinstance(event, Reply) else None
-            handlers = self._handlers
         if box is not None:
             box.put(event)
         elif run is not None and _concerns(run, event):
             run.clock.progress(time.monotonic(), is_step=isinstance(event, Step))
             run.events.put(event)
-        for handler in handlers:
+        self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        for handler in self._handlers:
             try:
                 handler(event)
             except Exception:  # a listener must not end the engine
@@ -332,6 +366,8 @@ class LocalBackend:
             )
         if isinstance(event, ModelFailed):
             return replace(now, loading="", last_error=event.reason)
+        if isinstance(event, Failed) and self._refusal:
+            return replace(now, state="stopped", last_error=event.message)
         return now
 
     def _forget_model(self) -> None:
@@ -349,7 +385,7 @@ class LocalBackend:
         """The state between jobs. Called with the lock held."""
         if self._status.state != "busy":
             return self._status.state
-        return "ready" if self._child is not None and self._child.ready else "starting"
+        return "ready" if self._engine_up() else "starting"
 
     # -- the watchdog -------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,69 @@ def test_stop_ends_the_process_and_running_jobs(
     assert not psutil.pid_exists(pid)
     assert backend.run(job("too late", checkpoint), lambda event: None).ending == "crashed"
     assert not backend.request("memory", timeout=1.0).ok
+
+
+def backend_that_starts(paths: Paths, flags: Flags, script: str) -> LocalBackend:
+    """A backend whose engine process runs a script."""
+    backend = LocalBackend(paths, flags)
+    backend._command[1:3] = ["-c", script]
+    backend.start()
+    return backend
+
+
+def test_a_job_waits_for_an_engine_that_never_comes_up_until_it_is_interrupted(
+    paths: Paths, flags: Flags
+) -> None:
+    backend = backend_that_starts(paths, flags, "raise SystemExit(3)")
+    try:
+        states: list[str] = []
+        backend.subscribe(lambda event: states.append(backend.status.state))
+        heard: list[Event] = []
+        thread, outcomes = run_in_background(backend, job("early", "none"), heard.append)
+        end = time.monotonic() + 30
+        while backend.status.restarts < 2 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert backend.status.restarts >= 2
+        assert "exit code 3" in backend.status.last_error
+        assert (outcomes, heard) == ([], [])
+        assert "restarting" in states
+        assert not backend.interrupt("early", "skip")
+        assert backend.interrupt("early")
+        thread.join(30)
+        assert outcomes[0].ending == "interrupted"
+    finally:
+        backend.stop()
+
+
+def test_an_engine_that_refuses_its_flags_says_why_and_is_not_started_again(
+    paths: Paths, flags: Flags
+) -> None:
+    wrong = replace(flags, use_cpu=(), device_id="9")
+    backend = backend_that_starts(paths, wrong, ONE_GPU)
+    try:
+        reply = backend.request("load", timeout=120.0, checkpoint="none")
+        assert not reply.ok
+        assert backend.status.state == "stopped"
+        assert backend.status.last_error == "--device-id: '9' is not a device; allowed: 0."
+        thread, outcomes = run_in_background(backend, job("held", "none"), lambda event: None)
+        time.sleep(1.0)
+        assert (outcomes, backend.status.restarts) == ([], 1)
+        assert backend.status.pid is None
+        assert backend.request("load", checkpoint="none").payload["error"].startswith("--device-id")
+        assert backend.interrupt("held")
+        thread.join(30)
+        assert outcomes[0].ending == "interrupted"
+    finally:
+        backend.stop()
+
+
+ONE_GPU = """
+import sys, torch
+torch.cuda.is_available = lambda: True
+torch.cuda.device_count = lambda: 1
+from modules.engine import process
+process.os._exit(process.main(sys.argv[1:]))
+"""
 
 
 def test_life_is_shown_before_torch_is_imported_and_stray_prints_do_no_harm(
