@@ -160,6 +160,19 @@ def generate(page: Page) -> Callable[[], None]:
 
 
 @pytest.fixture
+def until() -> Callable[[Callable[[], bool]], None]:
+    """``until(condition)`` waits until what the server says is as wanted."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE / 1000
+        while not condition():
+            assert time.monotonic() < end, "the server did not get there in time"
+            time.sleep(0.1)
+
+    return wait
+
+
+@pytest.fixture
 def picture() -> Callable[[str], bytes]:
     """``picture(text)`` is a PNG that carries an infotext."""
     return picture_with

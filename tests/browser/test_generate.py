@@ -151,16 +151,18 @@ def test_a_refused_request_becomes_one_sentence(page: Page, fill: Fill) -> None:
     expect(page.locator("#txt2img_generate")).to_be_enabled()
 
 
-def test_generate_forever_goes_on_until_interrupted(page: Page, fill: Fill, server) -> None:
+def test_generate_forever_goes_on_until_it_is_stopped(
+    page: Page, fill: Fill, server, until
+) -> None:
     fill(**QUICK, prompt="a cloud")
-    before = len(server.get("/easel/v1/jobs?limit=200")["jobs"])
+
+    def jobs() -> list:
+        return server.get("/easel/v1/jobs?limit=200")["jobs"]
+
+    before = {job["id"] for job in jobs()}
     page.click("#txt2img_generate", button="right")
     page.get_by_role("menuitem", name="Generate forever").click()
-    page.wait_for_function(
-        "before => fetch('/easel/v1/jobs?limit=200').then(a => a.json())"
-        ".then(found => found.jobs.length >= before + 2)",
-        arg=before,
-    )
+    until(lambda: len({job["id"] for job in jobs()} - before) >= 2)
     page.click("#txt2img_generate", button="right")
     page.get_by_role("menuitem", name="Stop generating forever").click()
     expect(page.locator("#txt2img_generate.forever")).to_have_count(0)

@@ -64,7 +64,7 @@ def test_the_queue_panel_orders_cancels_pauses_and_clears(page: Page, fill: Fill
     expect(page.locator("#queue_done")).to_contain_text("No job is done yet")
 
 
-def test_a_setting_is_saved_undone_and_reset(page: Page, server) -> None:
+def test_a_setting_is_saved_undone_and_reset(page: Page, server, until) -> None:
     page.click("#tab_settings-button")
     page.fill("#settings_search", "jpeg_quality")
     field = page.locator("#setting_row_jpeg_quality_input")
@@ -82,9 +82,7 @@ def test_a_setting_is_saved_undone_and_reset(page: Page, server) -> None:
     expect(page.locator(".easel-toast.success")).to_contain_text("80")
     assert server.get("/sdapi/v1/options")["jpeg_quality"] == 80
     page.click("#settings_undo")
-    page.wait_for_function(
-        "fetch('/sdapi/v1/options').then(a => a.json()).then(o => o.jpeg_quality === 91)"
-    )
+    until(lambda: server.get("/sdapi/v1/options")["jpeg_quality"] == 91)
     server.post("/sdapi/v1/options", {"jpeg_quality": 80})
 
 
@@ -106,7 +104,7 @@ def test_sections_are_drawn_when_they_are_chosen(page: Page) -> None:
     assert page.locator('[data-key="samples_save"]').count() == 0
 
 
-def test_quick_settings_follow_changes_from_elsewhere(page: Page, server) -> None:
+def test_quick_settings_follow_changes_from_elsewhere(page: Page, server, until) -> None:
     field = page.locator("#setting_CLIP_stop_at_last_layers input")
     field.fill("2")
     page.wait_for_function(
