@@ -15,12 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from modules.jobs.backends.base import Backend
-from modules.jobs.describe import brief_json, job_json
 from modules.jobs.engine_watch import READY, RESTARTING, STARTING, STOPPED, EngineWatch
 from modules.jobs.fanout import Fanout, Subscription
 from modules.jobs.models import ModelControl
 from modules.jobs.prepare import Preparer
-from modules.jobs.progress import Pace, ProgressMeter, ProgressSnapshot
+from modules.jobs.progress import ProgressMeter
 from modules.jobs.records import (
     CANCELLED,
     FAILED,
@@ -36,6 +35,7 @@ from modules.jobs.results import ResultKeeper
 from modules.jobs.run import UNEXPECTED, Ending, JobRun
 from modules.jobs.schedule import LOOK_AHEAD, choose_next
 from modules.jobs.store import JobStore
+from modules.jobs.view import QueueView
 from modules.jobs.worker import Worker
 from modules.requests import events
 from modules.requests.errors import RequestError
@@ -66,7 +66,7 @@ class QueueLimits:
         return cls(int(options["max_queued_jobs"]), int(options["max_queued_jobs_per_client"]))
 
 
-class JobService:
+class JobService(QueueView):
     """Accepts jobs, keeps them over restarts, feeds the engine, and tells everyone what happens.
 
     All methods may be called from any thread and return quickly, except ``wait``.
@@ -80,7 +80,7 @@ class JobService:
         keeper: ResultKeeper,
         limits: QueueLimits | None = None,
     ) -> None:
-        self.store = store
+        super().__init__(store)
         self.preparer = preparer
         self.backend = backend
         self.keeper = keeper
@@ -88,15 +88,12 @@ class JobService:
         self.fanout = Fanout()
         self.engine = EngineWatch(self.fanout.publish)
         self.models = ModelControl(backend, preparer, self.engine)
-        self.pace = Pace()
         self._lock = threading.RLock()
         self._finished = threading.Condition()
         self._callbacks: dict[str, list[Callable[[JobRecord], None]]] = {}
         self._overtaken: dict[str, int] = {}
         self._unstored: dict[str, JobRecord] = {}
         """Finished jobs whose ending is not in the store yet (a full disk)."""
-        self._current: JobRun | None = None
-        self._paused = store.get_flag("paused") == "yes"
         self._worker = Worker(self._take_next, self._run)
         self._unsubscribe: Callable[[], None] | None = None
         self._stopped = False
@@ -211,118 +208,11 @@ class JobService:
         current = self._current
         return current.meter.snapshot().eta if current is not None else None
 
-    # ---- looking
-
-    def record(self, job_id: str) -> JobRecord:
-        """One job.
-
-        Raises:
-            UnknownJob: there is none with this id.
-        """
-        return self._unstored.get(job_id) or self.store.get(job_id)
-
-    def queue(self) -> list[JobRecord]:
-        """Unfinished jobs: the running one first, then the waiting ones in order."""
-        return self.store.running() + self.store.waiting()
-
-    def recent(self, limit: int = 20) -> list[JobRecord]:
-        """Finished jobs, newest first."""
-        return self.store.recent(limit)
-
-    def brief(self, record: JobRecord) -> dict[str, Any]:
-        """A line of the queue as JSON."""
-        return brief_json(record, self._position(record), self._progress_of(record))
-
-    def describe(self, record: JobRecord) -> dict[str, Any]:
-        """All of a job as JSON."""
-        return job_json(record, self._position(record), self._progress_of(record))
-
-    def briefs(self) -> list[dict[str, Any]]:
-        """The queue as JSON lines."""
-        lines, place = [], 0
-        for record in self.queue():
-            waiting = record.state == QUEUED
-            place += waiting
-            lines.append(brief_json(record, place if waiting else None, self._progress_of(record)))
-        return lines
-
-    def _position(self, record: JobRecord) -> int | None:
-        if record.state != QUEUED:
-            return None
-        ids = self.store.waiting_ids()
-        return ids.index(record.id) + 1 if record.id in ids else None
-
-    def _progress_of(self, record: JobRecord) -> float:
-        current = self._current
-        if record.state == RUNNING and current is not None and current.record.id == record.id:
-            return current.meter.snapshot().progress
-        return 0.0
-
-    @property
-    def current(self) -> ProgressMeter | None:
-        """The meter of the running job."""
-        run = self._current
-        return run.meter if run is not None else None
-
-    def snapshot(self, job_id: str | None = None) -> ProgressSnapshot:
-        """Progress of one job, or of the running one; never waits for the worker.
-
-        Raises:
-            UnknownJob: there is no job with this id.
-        """
-        run = self._current
-        if run is not None and job_id in (None, run.record.id):
-            return run.meter.snapshot(self.store.count(QUEUED))
-        if job_id is None:
-            return ProgressSnapshot(waiting=self.store.count(QUEUED))
-        return self._snapshot_of(self.store.get(job_id))
-
-    def _snapshot_of(self, record: JobRecord) -> ProgressSnapshot:
-        request = record.prepared["request"]
-        fields = {
-            "job": record.id,
-            "state": record.state,
-            "steps": request["steps"],
-            "iterations": request["n_iter"],
-            "waiting": self.store.count(QUEUED),
-        }
-        if record.state != QUEUED:
-            return ProgressSnapshot(
-                **fields, progress=1.0 if record.state in FINISHED else 0.0, phase=record.state
-            )
-        jobs = self.store.waiting()
-        place = next((n for n, job in enumerate(jobs, 1) if job.id == record.id), 1)
-        return ProgressSnapshot(
-            **fields,
-            position=place,
-            eta=self._eta_of_waiting(jobs[:place]),
-            text=f"In queue: {place}/{len(jobs)}",
-        )
-
-    def _eta_of_waiting(self, jobs: list[JobRecord]) -> float | None:
-        """Seconds until the last of these waiting jobs is done."""
-        guesses = [self.pace.guess(job) for job in jobs]
-        if any(guess is None for guess in guesses):
-            return None
-        run = self._current
-        first = (run.meter.snapshot().eta or 0.0) if run is not None else 0.0
-        return first + sum(guess for guess in guesses if guess is not None)
-
-    @property
-    def paused(self) -> bool:
-        """True when nothing new starts."""
-        return self._paused
-
-    @property
-    def busy(self) -> bool:
-        """True while a job runs."""
-        return self._current is not None
+    # ---- waiting
 
     def subscribe(self, wake: Callable[[], None]) -> Subscription:
         """A mailbox for everything that happens; ``wake()`` is called on any thread."""
         return self.fanout.subscribe(wake)
-
-    # ---- waiting
 
     def wait(self, job_id: str, timeout: float | None = None) -> JobRecord:
         """Block until a job is finished.
