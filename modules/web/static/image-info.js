@@ -92,7 +92,7 @@ class ImageInfo extends HTMLElement {
           async () => (await copyText(found.info)) && toast.success(t("output.copied")),
         ),
       );
-      parts.push(infotext(found.info), tools, this.#table(found.parameters));
+      parts.push(infotext(found.info), tools, this.#table(found));
     } else parts.push(h("p", { class: "hint" }, t("info.nothing")));
     const others = Object.entries(found.items ?? {}).filter(([name]) => name !== "parameters");
     if (others.length) {
@@ -111,9 +111,11 @@ class ImageInfo extends HTMLElement {
     this.result.replaceChildren(...parts.filter(Boolean));
   }
 
-  #table(parameters) {
+  /** The parameters that the text names; those that only follow from it are left out. */
+  #table({ parameters, info }) {
+    const written = (name) => info.includes(`${name.replace(/-[12]$/, "")}:`);
     const rows = Object.entries(parameters ?? {}).filter(
-      ([name]) => !["Prompt", "Negative prompt"].includes(name),
+      ([name]) => !["Prompt", "Negative prompt"].includes(name) && written(name),
     );
     if (!rows.length) return null;
     return h(

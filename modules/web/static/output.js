@@ -191,7 +191,7 @@ class Output extends HTMLElement {
       return;
     }
     if (!image) {
-      image = h("img", { class: "live", alt: t("output.preview"), style: this.#shape() });
+      image = h("img", { class: "live", alt: t("output.preview") });
       this.#stageWith("live", image);
     }
     image.classList.toggle("rough", Boolean(preview));
