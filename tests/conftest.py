@@ -85,7 +85,7 @@ def start_server(data_dir: Path, *flags: str, port: int | None = None) -> Runnin
     log = data_dir / "server.log"
     command = [sys.executable, str(ROOT / "webui.py"), "--port", str(port), "--data-dir"]
     command += [str(data_dir), "--no-browser", "--test-mode", *flags]
-    # One thread: small pictures gain nothing from two, and two wait for each other on a busy machine.
+    # One thread: small pictures gain nothing from two, which wait for each other when others work.
     environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONUNBUFFERED": "1"}
     with log.open("ab") as stream:
         process = subprocess.Popen(
