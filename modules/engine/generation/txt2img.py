@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modules.engine.checkpoints import LoadedModel
+from modules.engine.checkpoints import LoadedModel, NotANumberError
 from modules.engine.generation.batching import BatchingChoice
 from modules.engine.generation.control import JobControl, StopSampling
 from modules.engine.generation.denoiser import GuidedDenoiser
@@ -177,6 +177,8 @@ class TextToImage:
         try:
             for step in plan.run(denoiser, state.latents, noise):
                 last = step
+                if not bool(torch.isfinite(step.x).all()):
+                    raise NotANumberError("denoising network")
                 state.step, state.latents = step.index + 1, step.x
                 self._hooks.call(HookPoint.AFTER_STEP, state)
                 self._tell_step(batch, plan, step)
