@@ -32,7 +32,7 @@ ARGUMENTS = [
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
-PATIENCE = 90_000
+PATIENCE = 180_000
 """Milliseconds that a test waits for the page; machines that run tests are often busy."""
 
 Visit = Callable[..., Page]
