@@ -158,8 +158,8 @@ class OurSide:
     ) -> None:
         self._backend.stop()
 
-    def load(self) -> float:
-        """Load the checkpoint; seconds.
+    def load(self, checkpoint: Path | None = None) -> float:
+        """Load a checkpoint, by default this side's own; seconds.
 
         Raises:
             RuntimeError: the engine could not.
@@ -167,7 +167,9 @@ class OurSide:
         # The engine answers its first request when torch is imported: that is not loading.
         self._backend.request("memory", timeout=300)
         started = time.perf_counter()
-        reply = self._backend.request("load", timeout=600, checkpoint=str(self._checkpoint))
+        reply = self._backend.request(
+            "load", timeout=600, checkpoint=str(checkpoint or self._checkpoint)
+        )
         if not reply.ok:
             raise RuntimeError(f"the engine did not load the model: {reply.payload}")
         return time.perf_counter() - started
