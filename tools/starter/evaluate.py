@@ -86,5 +86,6 @@ def evaluate(config: Config, folder: Path) -> None:
     ):
         columns = 5 if len(prompts) <= 20 else 8
         page = sheet(draw(pipeline, prompts, config), prompts, columns)
-        page.save(folder / f"{name}.png", optimize=True)
+        small = page.quantize(256, dither=Image.Dither.NONE)
+        small.save(folder / f"{name}.png", optimize=True)
         log.info("wrote %s", folder / f"{name}.png")
