@@ -27,7 +27,7 @@ def test_a_person_writes_a_prompt_and_gets_a_saved_picture(
     page.fill("#txt2img_prompt textarea", "a red apple on a blue background")
     generate()
     expect(single(page)).to_be_visible()
-    assert page.evaluate("document.querySelector('#txt2img_gallery img').naturalWidth") == 64
+    page.wait_for_function("document.querySelector('#txt2img_gallery img').naturalWidth === 64")
     info = page.locator("#html_info_txt2img")
     expect(info).to_contain_text("a red apple on a blue background")
     expect(info).to_contain_text("Seed 7")
