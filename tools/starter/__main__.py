@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import logging
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import torch
 
 from tools.starter import steps
 from tools.starter.concepts import load_concepts
-from tools.starter.config import REPOSITORY, Config
+from tools.starter.config import Config
 from tools.starter.fetch import fetch_all
 from tools.starter.rasterise import load_drawings
 
@@ -38,11 +37,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, default=Config.work)
     parser.add_argument("--output", type=Path, default=Config.output)
+    parser.add_argument("--sheets", type=Path, default=Config.sheets)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     torch.set_num_threads(given.threads)
-    config = dataclasses.replace(
-        Config(), device=given.device, threads=given.threads, work=given.work, output=given.output
+    config = Config(
+        work=given.work,
+        output=given.output,
+        sheets=given.sheets,
+        device=given.device,
+        threads=given.threads,
     )
     _run(given, config)
 
@@ -67,7 +71,7 @@ def _run_step(step: str, config: Config, minutes: float, phase: str) -> None:
     elif step == "evaluate":
         from tools.starter.evaluate import evaluate
 
-        evaluate(config, REPOSITORY / "docs" / "starter")
+        evaluate(config)
     else:
         _train(step, config, minutes, phase)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+SHEETS_FOLDER = REPOSITORY / "docs" / "starter"
 MODEL_FOLDER = REPOSITORY / "models" / "Stable-diffusion" / "easel-starter"
 
 
@@ -41,6 +42,8 @@ class Config:
     """Downloads, caches and checkpoints; ignored by git."""
     output: Path = MODEL_FOLDER
     """The folder that `package` writes."""
+    sheets: Path = SHEETS_FOLDER
+    """The folder that `evaluate` writes."""
     seed: int = 20_240
     device: str = "cpu"
     threads: int = 1

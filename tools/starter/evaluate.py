@@ -76,8 +76,9 @@ def vocabulary_draw(count: int, seed: int) -> list[str]:
     return [with_article(entry.names[0]) for entry in chosen]
 
 
-def evaluate(config: Config, folder: Path) -> None:
+def evaluate(config: Config) -> None:
     """Write the two sheets into `folder`: the fixed prompts and a blind draw of forty."""
+    folder = config.sheets
     folder.mkdir(parents=True, exist_ok=True)
     pipeline = load_pipeline(config.output)
     for name, prompts in (
