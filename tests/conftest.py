@@ -111,6 +111,14 @@ def stop_server(server: RunningServer) -> None:
         server.process.wait()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: Playwright keeps an event loop running in the main thread.
+
+    ``asyncio.run`` in a later test of the same process would refuse to start a second one.
+    """
+    items.sort(key=lambda item: "browser" in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def starter_model() -> Path:
     """The folder of the model that ships with the project."""
