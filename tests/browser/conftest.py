@@ -91,6 +91,7 @@ def visit(
 
     yield open_page
     for page in pages:
+        page.goto(server.url + "/internal/ping")  # leaving writes the form; then it is forgotten
         page.evaluate("localStorage.clear()")
         page.close()
     settle(server)

@@ -107,9 +107,7 @@ def test_sections_are_drawn_when_they_are_chosen(page: Page) -> None:
 def test_quick_settings_follow_changes_from_elsewhere(page: Page, server, until) -> None:
     field = page.locator("#setting_CLIP_stop_at_last_layers input")
     field.fill("2")
-    page.wait_for_function(
-        "fetch('/sdapi/v1/options').then(a => a.json()).then(o => o.CLIP_stop_at_last_layers === 2)"
-    )
+    until(lambda: server.get("/sdapi/v1/options")["CLIP_stop_at_last_layers"] == 2)
     server.post("/sdapi/v1/options", {"CLIP_stop_at_last_layers": 1})
     expect(field).to_have_value("1")
 

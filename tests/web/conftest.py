@@ -98,6 +98,18 @@ class Client:
             assert time.monotonic() < end
             time.sleep(0.05)
 
+    def rested(self, seconds: float = 120.0) -> None:
+        """Return when the engine, too, knows that its last job is over."""
+        self.idle(seconds)
+        end = time.monotonic() + seconds
+        while True:
+            with self.socket() as socket:
+                snapshot, _ = read_frame(socket.recv(timeout=10))
+            if snapshot["engine"]["state"] == snapshot["model"]["state"] == "ready":
+                return
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
 
 def read_frame(frame: str | bytes) -> tuple[dict[str, Any], bytes]:
     """A live message and, for previews, its picture."""

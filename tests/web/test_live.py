@@ -21,6 +21,7 @@ def until(socket, wanted, seconds=60):
 
 
 def test_the_first_message_is_a_snapshot_and_comes_at_once(client):
+    client.rested()
     with client.socket() as socket:
         begun = time.perf_counter()
         snapshot, _ = read_frame(socket.recv(timeout=10))

@@ -11,7 +11,10 @@ const EXTRAS = ["subseed", "subseed_strength", "seed_resize_from_w", "seed_resiz
 
 const pending = {};
 const current = {};
-const save = debounce(() => storage.write(KEY, { ...storage.read(KEY, {}), ...current }), 300);
+const write = () => storage.write(KEY, { ...storage.read(KEY, {}), ...current });
+const save = debounce(write, 300);
+// Whoever types and closes or reloads at once finds the last letters again.
+window.addEventListener("pagehide", () => Object.keys(current).length && write());
 
 /** Values of a tab's form as they are now. */
 export const values = (tab) => ({ ...current[tab] });

@@ -9,6 +9,8 @@ import { debounce } from "./dom.js";
 const { t } = window.Easel;
 const LISTS = { sd_model_checkpoint: "checkpoints", sd_vae: "vaes" };
 const shown = {};
+/** Edits that the server has not taken yet: what a person typed is not overwritten by older news. */
+const pending = new Map();
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /** What the bar should show now, as Gradio updates. */
@@ -20,7 +22,8 @@ export async function values(keys) {
     return keys.map(() => ({ __type__: "update" }));
   }
   return keys.map((key) => {
-    const value = key === "sd_model_checkpoint" ? state.checkpoint : state.options[key];
+    const stored = key === "sd_model_checkpoint" ? state.checkpoint : state.options[key];
+    const value = pending.has(key) ? pending.get(key) : stored;
     shown[key] = value;
     const change = { __type__: "update", value };
     if (LISTS[key]) change.choices = state.lists[LISTS[key]].map((name) => [name, name]);
@@ -33,17 +36,27 @@ export function changed(key, value) {
   const nothing = value === null || value === undefined || (value === "" && key in LISTS);
   if (nothing || !(key in shown) || same(shown[key], value)) return;
   shown[key] = value;
+  pending.set(key, value);
   if (key in LISTS || typeof value === "boolean") store(key, value);
   else storeLater(key, value);
 }
 
-const storeLater = debounce((key, value) => store(key, value), 500);
+const waiting = {};
+
+/** Typing sends one value, half a second after the last key; every setting waits for itself. */
+function storeLater(key, value) {
+  waiting[key] ??= debounce((last) => store(key, last), 500);
+  waiting[key](value);
+}
 
 async function store(key, value) {
+  const taken = () => same(pending.get(key), value) && pending.delete(key);
   try {
     await api.put("/easel/v1/settings", { [key]: value });
+    taken();
     if (key === "sd_model_checkpoint") await adopt();
   } catch (problem) {
+    taken();
     toast.error(problem.message);
     refresh();
   }
@@ -74,8 +87,10 @@ function describe(wishes) {
 /** Read everything again and show it. */
 export async function refresh() {
   await toast.guard(() => page.state({ fresh: true }));
-  document.getElementById("quick_take")?.click();
+  take();
 }
+
+const take = () => document.getElementById("quick_take")?.click();
 
 /** Look for new files in the model folders. */
 async function rescan() {
@@ -92,10 +107,12 @@ document.addEventListener("click", (event) => {
   if (event.target.closest?.("#refresh_sd_model_checkpoint")) rescan();
 });
 
-live.on("options", (message) => {
-  const ours = Object.keys(shown).filter((key) => key in message.changed);
-  const lists = ["hide_samplers", "use_model_defaults"].some((key) => key in message.changed);
-  if (lists || ours.some((key) => !same(message.changed[key], shown[key]))) refresh();
+live.on("options", async (message) => {
+  const needsLists = ["hide_samplers", "use_model_defaults", ...Object.keys(LISTS)];
+  if (needsLists.some((key) => key in message.changed)) return refresh();
+  if (!Object.keys(shown).some((key) => key in message.changed)) return;
+  await page.state().catch(() => null); // page.js, which listens first, puts the news into it
+  take();
 });
 live.on("model", (message) => {
   if (message.state === "failed")
