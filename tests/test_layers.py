@@ -15,14 +15,15 @@ MAY_IMPORT = {
     "settings": set(),
     "setup": {"settings"},
     "requests": {"settings"},
+    "imaging": {"settings", "requests"},
     "prompts": {"settings", "requests"},
     "catalog": {"settings", "requests", "prompts"},
-    "gallery": {"settings", "requests", "prompts"},
-    "jobs": {"settings", "requests", "prompts", "catalog", "gallery"},
-    "engine": {"settings", "requests", "prompts", "catalog"},
-    "web": {"settings", "requests", "prompts", "catalog", "gallery", "jobs"},
-    "cli": {"settings", "requests", "prompts", "catalog", "gallery", "jobs"},
-    "addons": {"settings", "requests", "prompts", "catalog", "gallery", "jobs", "web"},
+    "gallery": {"settings", "requests", "prompts", "imaging"},
+    "jobs": {"settings", "requests", "prompts", "imaging", "catalog", "gallery"},
+    "engine": {"settings", "requests", "prompts", "imaging", "catalog"},
+    "web": {"settings", "requests", "prompts", "imaging", "catalog", "gallery", "jobs"},
+    "cli": {"settings", "requests", "prompts", "imaging", "catalog", "gallery", "jobs"},
+    "addons": {"settings", "requests", "prompts", "imaging", "catalog", "gallery", "jobs", "web"},
 }
 
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "realesrgan", "gfpgan"}

@@ -101,11 +101,14 @@ class Preview(Event):
 
 @dataclass(frozen=True)
 class ImageDone(Event):
-    """A finished picture: raw pixels (``mode`` RGB, row by row, 8 bits) and its infotext facts."""
+    """A finished picture: raw pixels (``mode`` RGB, RGBA or L, row by row, 8 bits) and its
+    infotext facts. ``role``: image; or beside the image of the same index: mask, mask_composite,
+    before_highres_fix, before_face_restoration, before_color_correction."""
 
     kind: ClassVar[str] = "image"
     job: str = ""
     index: int = 0
+    role: str = "image"
     width: int = 0
     height: int = 0
     mode: str = "RGB"

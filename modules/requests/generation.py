@@ -9,6 +9,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 PROMPT_LIMIT = 65536
 """Longest prompt in characters; longer texts are refused rather than cut."""
 
+PICTURE_LIMIT = 128 * 1024 * 1024
+"""Longest base64 text of one input picture; the gate's body limit is usually lower."""
+
 SEED_MAX = 2**63 - 1
 
 
@@ -28,6 +31,62 @@ Name = Annotated[str, BeforeValidator(_clean_text), Field(max_length=1024)]
 Seed = Annotated[int, Field(ge=-1, le=SEED_MAX)]
 Side = Annotated[int, Field(ge=8, le=1_000_000)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Picture = Annotated[str, BeforeValidator(_clean_text), Field(max_length=PICTURE_LIMIT)]
+"""An input picture: base64, a ``data:`` or ``http(s):`` URL at the doors, ``input:<sha256>`` in a
+stored job (see ``modules.jobs.inputs``)."""
+
+
+class SoftInpainting(BaseModel):
+    """The six parameters of soft inpainting, under A1111's labels in snake case."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    schedule_bias: float = Field(default=1.0, ge=0.0, le=8.0)
+    preservation_strength: float = Field(default=0.5, ge=0.0, le=8.0)
+    transition_contrast_boost: float = Field(default=4.0, ge=1.0, le=32.0)
+    mask_influence: float = Field(default=0.0, ge=0.0, le=1.0)
+    difference_threshold: float = Field(default=0.5, ge=0.0, le=8.0)
+    difference_contrast: float = Field(default=2.0, ge=0.0, le=8.0)
+
+
+class Outpaint(BaseModel):
+    """How an img2img job grows its picture. With ``uncrop`` the pixels per side may all be 0."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    method: Literal["noise", "tiled", "edge"] = "noise"
+    """``noise``: noise shaped to the picture's spectrum (as Outpainting mk2); ``tiled``: fill, tile
+    by tile (as Poor man's outpainting); ``edge``: the border's pixels extended."""
+    left: int = Field(default=0, ge=0, le=4096)
+    right: int = Field(default=0, ge=0, le=4096)
+    up: int = Field(default=0, ge=0, le=4096)
+    down: int = Field(default=0, ge=0, le=4096)
+    uncrop: bool = False
+    """Choose the sides where the subject is cut by the border; upwards when none is."""
+    uncrop_pixels: int = Field(default=128, ge=8, le=4096)
+    mask_blur: int = Field(default=8, ge=0, le=64)
+    """Feathering of the seam in pixels."""
+    fall_off: float = Field(default=1.0, ge=0.0, le=4.0)
+    colour_variation: Fraction = 0.05
+    retries: int = Field(default=0, ge=0, le=8)
+    """How often the side with the worst seam is tried again with another seed."""
+
+
+class Detailer(BaseModel):
+    """Repaint found faces at full resolution with the current model."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    prompt: Prompt = ""
+    """Empty: the picture's own prompt."""
+    negative_prompt: Prompt = ""
+    strength: Fraction = 0.4
+    padding: int = Field(default=32, ge=0, le=256)
+    mask_blur: int = Field(default=4, ge=0, le=64)
+    size: int = Field(default=0, ge=0, le=2048)
+    """Side of the repainted square in pixels; 0: the model's own size."""
+    max_faces: int = Field(default=8, ge=1, le=64)
+    confidence: Fraction = 0.5
 
 
 class GenerationRequest(BaseModel):
@@ -92,6 +151,39 @@ class GenerationRequest(BaseModel):
     refiner_checkpoint: Name | None = None
     refiner_switch_at: Fraction | None = None
 
+    firstpass_image: Picture | None = None
+    """A finished first pass: with ``enable_hr`` only the second pass runs, on this picture."""
+
+    init_images: list[Picture] = Field(default_factory=list, max_length=64)
+    resize_mode: int = Field(default=0, ge=0, le=3)
+    """0 just resize, 1 crop and resize, 2 resize and fill, 3 just resize (latent upscale)."""
+    image_cfg_scale: float | None = Field(default=None, ge=0.0, le=100.0)
+    mask: Picture | None = None
+    """White is repainted. Real transparency counts before luminance."""
+    mask_blur: int | None = Field(default=None, ge=0, le=256)
+    """Sets both of the following when given."""
+    mask_blur_x: int = Field(default=4, ge=0, le=256)
+    mask_blur_y: int = Field(default=4, ge=0, le=256)
+    mask_round: bool = True
+    inpainting_fill: int = Field(default=0, ge=0, le=3)
+    """Masked content: 0 fill, 1 original, 2 latent noise, 3 latent nothing."""
+    inpaint_full_res: bool = True
+    """True: only the masked area is rendered, at width x height, and pasted back."""
+    inpaint_full_res_padding: int = Field(default=0, ge=0, le=2048)
+    inpainting_mask_invert: int = Field(default=0, ge=0, le=1)
+    initial_noise_multiplier: float | None = Field(default=None, ge=0.0, le=10.0)
+    latent_mask: Picture | None = None
+    include_init_images: bool = False
+    scale_by: float | None = Field(default=None, ge=0.05, le=16.0)
+    """Ours: the result is the first init image's size times this; width and height are ignored."""
+    soft_inpainting: SoftInpainting | None = None
+    outpaint: Outpaint | None = None
+    detailer: Detailer | None = None
+    output_folder: Name | None = None
+    """Ours: save here instead of the settings' folder (batch from a directory)."""
+    output_name: Name | None = None
+    """Ours: file name without extension (batch from a directory)."""
+
     override_settings: dict[str, Any] = Field(default_factory=dict, max_length=1000)
     override_settings_restore_afterwards: bool = True
     disable_extra_networks: bool = False
@@ -117,6 +209,14 @@ class GenerationRequest(BaseModel):
         "height": 512,
         "save_images": True,
     }
+    IMG2IMG_UI_DEFAULTS: ClassVar[dict[str, Any]] = {
+        **UI_DEFAULTS,
+        "kind": "img2img",
+        "inpainting_fill": 1,
+        "inpaint_full_res": False,
+        "inpaint_full_res_padding": 32,
+    }
+    """Where the img2img form begins differently from the API."""
 
     @model_validator(mode="before")
     @classmethod

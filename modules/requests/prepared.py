@@ -31,6 +31,11 @@ class PreparedJob:
     """Path of a separate VAE, or None for the checkpoint's own."""
     templates: list[str] | None = None
     """Prompt and negative prompt before wildcards were expanded, when that changed them."""
+    inputs: dict[str, str] = field(default_factory=dict)
+    """``input:<sha256>`` reference → absolute path of the stored, checked input picture."""
+    resources: dict[str, Any] = field(default_factory=dict)
+    """Further resolved files: ``refiner``, ``hires_checkpoint`` (paths), ``upscalers`` (name →
+    ``UpscalerInfo.to_json()``), ``restorers`` (the same for face restorers)."""
     created: float = 0.0
     client: str = "ui"
     warnings: list[str] = field(default_factory=list)

@@ -1,0 +1,1 @@
+"""Pictures as plain arrays and Pillow images: reading them safely, masks, resizing, blending."""
