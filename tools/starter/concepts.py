@@ -33,6 +33,10 @@ class Concept:
     common: bool = False
     drawn: bool = False
     """Whether the UNet is trained on it (the text encoder knows every concept)."""
+    late: bool = False
+    """Whether it joins the UNet's training in the second stretch only."""
+    weak: bool = False
+    """Whether it came out weakly in the first stretch."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Entry:
     names: tuple[str, ...]
     common: bool
     drawn: bool
+    late: bool
+    weak: bool
 
 
 def read_vocabulary(path: Path = VOCABULARY) -> list[Entry]:
@@ -52,12 +58,12 @@ def read_vocabulary(path: Path = VOCABULARY) -> list[Entry]:
         text = line.strip()
         if not text or text.startswith("#"):
             continue
-        drawn = not text.startswith("-")
-        text = text.lstrip("- ")
+        drawn, late, weak = (not text.startswith("-"), text.startswith("+"), text.startswith("!"))
+        text = text.lstrip("-+! ")
         common = text.startswith("*")
         label, _, names = text.lstrip("*").partition(" = ")
         listed = tuple(name.strip() for name in names.split(",")) if names else (label,)
-        entries.append(Entry(label, listed, common, drawn))
+        entries.append(Entry(label, listed, common, drawn, late, weak))
     return entries
 
 
@@ -80,8 +86,8 @@ def load_concepts(downloads: Path) -> list[Concept]:
         if icon is None:
             continue
         names = entry.names if entry else (_plain(label),)
-        common, drawn = (entry.common, entry.drawn) if entry else (False, False)
-        concepts.append(Concept(label, names, icon, row["group"], common, drawn))
+        marks = (entry.common, entry.drawn, entry.late, entry.weak) if entry else (False,) * 4
+        concepts.append(Concept(label, names, icon, row["group"], *marks))
     if written:
         raise ValueError(f"no drawing for: {sorted(written)}")
     return concepts

@@ -35,6 +35,30 @@ BACKGROUNDS: tuple[Colour, ...] = (
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """What one stretch of the UNet's training draws, and how fast it learns."""
+
+    learning_rate: float
+    decay_from: float
+    """Fraction of the budget after which the learning rate falls to zero."""
+    common: float
+    """How often a common concept is drawn, others being drawn with weight 1."""
+    late: float
+    """The same for concepts that join in the second stretch; 0 leaves them out."""
+    weak: float
+    """The same for concepts that the first stretch drew weakly."""
+    rich: float
+    """Share of the scenes with hues, pairs, counts and places."""
+
+
+STRETCHES: dict[str, Stretch] = {
+    "base": Stretch(8e-4, decay_from=0.5, common=2.0, late=0.0, weak=1.0, rich=0.0),
+    "more": Stretch(6e-4, decay_from=0.35, common=0.7, late=2.0, weak=2.0, rich=0.28),
+}
+"""The curriculum: plain centred scenes first, then more concepts and richer scenes."""
+
+
+@dataclass(frozen=True)
 class Config:
     """Sizes, paths and seeds. Everything that the steps share is here."""
 
@@ -68,12 +92,21 @@ class Config:
     unet_heads: int = 4
     unet_groups: int = 16
     unet_batch: int = 16
-    unet_learning_rate: float = 8e-4
-    unet_decay_from: float = 0.5
-    """Fraction of the budget after which the learning rate falls to zero."""
     caption_dropout: float = 0.1
-    common_weight: float = 2.0
-    """How much more often a "common" concept of the vocabulary is drawn."""
+    wordings: int = 5
+    """Captions kept for each plain scene; their text states are computed once."""
+
+    rich_scenes: int = 20_000
+    """Scenes with hues, pairs, counts and places, drawn and encoded once."""
+    rich_kinds: tuple[tuple[str, float], ...] = (
+        ("hue", 0.32),
+        ("pair", 0.30),
+        ("count", 0.20),
+        ("place", 0.18),
+    )
+    rich_common: float = 4.0
+    """How much more often a common concept comes up in them."""
+    flip_share: float = 0.15
 
     sampling_steps: int = 20
     guidance_scale: float = 3.0

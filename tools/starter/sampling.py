@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from tools.starter.config import Config
+from tools.starter.config import REPOSITORY, Config
 from tools.starter.torchvision_guard import define_missing_ops
 
 define_missing_ops()
@@ -14,10 +14,23 @@ define_missing_ops()
 from diffusers import DDIMScheduler, UNet2DConditionModel  # noqa: E402
 
 PROMPTS = Path(__file__).with_name("prompts.txt")
+FORTY = REPOSITORY / "benchmarks" / "starter_prompts.txt"
 
 
 def read_prompts(path: Path = PROMPTS) -> list[str]:
-    """Read one prompt a line, without comments."""
+    """Read one prompt a line, without comments and without what follows "|"."""
+    return [line.partition("|")[0].strip() for line in _lines(path)]
+
+
+def read_judged_prompts(path: Path = FORTY) -> list[tuple[str, tuple[str, ...]]]:
+    """Read prompts with the labels of the concepts that must be seen."""
+    parted = (line.partition("|") for line in _lines(path))
+    return [
+        (p.strip(), tuple(label.strip() for label in wanted.split(","))) for p, _, wanted in parted
+    ]
+
+
+def _lines(path: Path) -> list[str]:
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 

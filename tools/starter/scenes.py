@@ -43,12 +43,13 @@ def paint(
     side = max(1, round(size * object_size))
     scaled = Image.fromarray(np.ascontiguousarray(drawing))
     if scaled.width != side:
-        scaled = _resize_premultiplied(scaled, side)
+        scaled = resize_premultiplied(scaled, side)
     canvas = Image.new("RGBA", (size, size), (*colour.rgb, 255))
     left, top = corner if corner is not None else ((size - side) // 2, (size - side) // 2)
     canvas.alpha_composite(scaled, (left, top))
     return np.asarray(canvas.convert("RGB"))
 
 
-def _resize_premultiplied(picture: Image.Image, side: int) -> Image.Image:
+def resize_premultiplied(picture: Image.Image, side: int) -> Image.Image:
+    """Return an RGBA picture resized to `side` x `side` without dark fringes."""
     return picture.convert("RGBa").resize((side, side), Image.Resampling.BICUBIC).convert("RGBA")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import random
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,13 +15,11 @@ from torch import nn
 from torch.nn import functional
 
 from tools.starter import steps
-from tools.starter.captions import caption
 from tools.starter.concepts import Concept
-from tools.starter.config import Config
-from tools.starter.sampling import build_scheduler, read_prompts, sample
-from tools.starter.scenes import Scene, all_scenes, paint
-from tools.starter.text_encoder import load_text_encoder
-from tools.starter.tokenizer import build_tokenizer
+from tools.starter.config import STRETCHES, Config
+from tools.starter.curve import save_curve
+from tools.starter.data import Contexts, Data
+from tools.starter.sampling import FORTY, build_scheduler, read_prompts, sample
 from tools.starter.torchvision_guard import define_missing_ops
 from tools.starter.vae import load_vae
 
@@ -30,7 +29,7 @@ from diffusers import UNet2DConditionModel  # noqa: E402
 
 log = logging.getLogger(__name__)
 _CHECKPOINT_EVERY = 240.0
-_SHEET_EVERY = 600.0
+_SHEET_EVERY = 1200.0
 _AVERAGE_EVERY = 10
 _AVERAGE_DECAY = 0.99
 
@@ -58,88 +57,6 @@ def build_unet(config: Config) -> UNet2DConditionModel:
     )
 
 
-class Contexts:
-    """Text encoder states of captions, computed once per caption and kept in half precision."""
-
-    def __init__(self, config: Config) -> None:
-        """Load the frozen text encoder."""
-        self._tokenizer = build_tokenizer(config)
-        self._encoder = load_text_encoder(config)
-        self._device = config.device
-        self._length = config.text_length
-        self._kept: dict[str, torch.Tensor] = {}
-
-    @torch.no_grad()
-    def of(self, captions: list[str]) -> torch.Tensor:
-        """Return `[captions, 77, width]` in float32."""
-        new = sorted({text for text in captions if text not in self._kept})
-        if new:
-            made = self._tokenizer(
-                new,
-                padding="max_length",
-                max_length=self._length,
-                truncation=True,
-                return_tensors="pt",
-            )
-            states = self._encoder(input_ids=made.input_ids.to(self._device)).last_hidden_state
-            self._kept.update(zip(new, states.half(), strict=True))
-        return torch.stack([self._kept[text] for text in captions]).float()
-
-
-class Data:
-    """Latents of every scene, and batches of them with captions."""
-
-    def __init__(self, config: Config, concepts: list[Concept], drawings: np.ndarray) -> None:
-        """Encode the scenes, or read them from the cache."""
-        self._config, self._concepts = config, concepts
-        self._drawn = [row for row, concept in enumerate(concepts) if concept.drawn]
-        self._weights = [
-            config.common_weight if concepts[row].common else 1.0 for row in self._drawn
-        ]
-        self.latents = self._load(drawings).to(config.device)
-        self.contexts = Contexts(config)
-
-    def _load(self, drawings: np.ndarray) -> torch.Tensor:
-        config = self._config
-        names = [self._concepts[row].label for row in self._drawn]
-        path = config.run / "latents.pt"
-        if path.exists():
-            kept = torch.load(path)
-            if kept["names"] == names:
-                return kept["latents"]
-        scenes = all_scenes(self._drawn, len(config.backgrounds))
-        vae, parts = load_vae(config), []
-        with torch.no_grad():
-            for start in range(0, len(scenes), 32):
-                batch = np.stack([self._paint(drawings, s) for s in scenes[start : start + 32]])
-                pixels = steps.to_pixels(batch).to(config.device)
-                parts.append(vae.encode(pixels).latent_dist.mean.cpu())
-        latents = torch.cat(parts).unflatten(0, (len(self._drawn), len(config.backgrounds)))
-        log.info("latents: mean %.3f, std %.3f", latents.mean(), latents.std())
-        steps.save_atomically({"names": names, "latents": latents}, path)
-        return latents
-
-    def _paint(self, drawings: np.ndarray, scene: Scene) -> np.ndarray:
-        config = self._config
-        colour = config.backgrounds[scene.background]
-        return paint(drawings[scene.concept], colour, config.picture_size, config.object_size)
-
-    def batch(self, rng: random.Random, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return latents `[count, 4, 16, 16]` and contexts `[count, 77, width]`."""
-        config = self._config
-        places = rng.choices(range(len(self._drawn)), self._weights, k=count)
-        grounds = [
-            0 if rng.random() < 0.3 else rng.randrange(len(config.backgrounds)) for _ in places
-        ]
-        texts = [
-            ""
-            if rng.random() < config.caption_dropout
-            else caption(rng, self._concepts[self._drawn[p]].names, config.backgrounds[g].name)
-            for p, g in zip(places, grounds, strict=True)
-        ]
-        return self.latents[places, grounds], self.contexts.of(texts)
-
-
 def train_unet(
     config: Config, concepts: list[Concept], drawings: np.ndarray, minutes: float, phase: str
 ) -> None:
@@ -148,11 +65,13 @@ def train_unet(
     A phase is one stretch with its own learning-rate decay; its name picks the checkpoint. A
     phase that starts fresh continues from the averaged weights in `run/unet.pt` if there are any.
     """
+    started = time.monotonic()
     torch.manual_seed(config.seed)
-    data = Data(config, concepts, drawings)
+    stretch = STRETCHES.get(phase, STRETCHES["more"])
+    data = Data(config, stretch, concepts, drawings)
     unet = build_unet(config).to(config.device)
     optimiser = torch.optim.AdamW(
-        unet.parameters(), lr=config.unet_learning_rate, betas=(0.9, 0.99), fused=True
+        unet.parameters(), lr=stretch.learning_rate, betas=(0.9, 0.99), fused=True
     )
     checkpoint = config.run / f"unet-{phase}.pt"
     progress = {"step": 0, "seen": 0, "spent": 0.0}
@@ -180,15 +99,19 @@ def train_unet(
         }
         steps.save_atomically(state, checkpoint)
         steps.save_atomically(average.values, config.run / "unet.pt")
+        table = config.run / f"unet-{phase}.csv"
+        if table.exists():
+            save_curve(table, table.with_suffix(".png"))
 
-    budget = steps.Budget(minutes + progress["spent"] / 60, progress["spent"])
+    preparation = time.monotonic() - started
+    budget = steps.Budget(minutes + progress["spent"] / 60, progress["spent"] + preparation)
     saved = shown = budget.spent
     rng = random.Random(config.seed + progress["step"])
     alphas = build_scheduler().alphas_cumprod.to(config.device)
     losses: list[float] = []
     while not budget.over:
-        rate = config.unet_learning_rate * min(1, (progress["step"] + 1) / 200)
-        rate *= steps.cosine_tail(budget.fraction, config.unet_decay_from)
+        rate = stretch.learning_rate * min(1, (progress["step"] + 1) / 200)
+        rate *= steps.cosine_tail(budget.fraction, stretch.decay_from)
         for group in optimiser.param_groups:
             group["lr"] = rate
         latents, contexts = data.batch(rng, config.unet_batch)
@@ -206,10 +129,10 @@ def train_unet(
             save()
             saved = budget.spent
         if budget.spent - shown > _SHEET_EVERY:
-            _show(config, average, data.contexts, config.run / f"sheet-{progress['step']:06d}.png")
+            _show(config, average, data.contexts, f"sheet-{phase}-{progress['step']:06d}.png")
             shown = budget.spent
     save()
-    _show(config, average, data.contexts, config.run / f"sheet-{phase}-final.png")
+    _show(config, average, data.contexts, f"sheet-{phase}-final.png")
 
 
 def _step(
@@ -254,9 +177,9 @@ def _record(path: Path, progress: dict, spent: float, loss: float, rate: float) 
 
 
 @torch.no_grad()
-def _show(config: Config, average: steps.Average, contexts: Contexts, path: Path) -> None:
+def _show(config: Config, average: steps.Average, contexts: Contexts, name: str) -> None:
     unet = build_unet(config).to(config.device).eval()
     average.copy_to(unet)
-    latents = sample(unet, contexts.of(read_prompts()), contexts.of([""]), config)
+    latents = sample(unet, contexts.of(read_prompts(FORTY)), contexts.of([""]), config)
     pictures = load_vae(config).decode(latents).sample
-    steps.save_sheet(steps.to_pictures(pictures), path, 5)
+    steps.save_sheet(steps.to_pictures(pictures), config.run / name, 10)
