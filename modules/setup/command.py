@@ -100,7 +100,20 @@ def _test(arguments: list[str]) -> int:
     else:
         sys.stdout.write(f"{'=' * 20} {browser.NOTHING_FOUND} {'=' * 20}\n")
     os.chdir(ROOT)
-    return _hand_over(environment, ["-m", "pytest", *rest], variables)
+    # One thread per worker: small pictures gain nothing from more, which wait for each other.
+    variables.setdefault("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+    return _hand_over(environment, ["-m", "pytest", *side_by_side(rest), *rest], variables)
+
+
+def side_by_side(arguments: list[str]) -> list[str]:
+    """Arguments that spread the whole suite over the cores; none when a part of it is named.
+
+    Files stay together: their tests share servers and models. Every worker has its own server and
+    browser, so that more than four would only fill the memory.
+    """
+    chosen = any(word in ("-n", "-s", "--pdb") or "/" in word for word in arguments)
+    workers = min(os.cpu_count() or 1, 4)
+    return [] if chosen or workers < 2 else ["-n", str(workers), "--dist", "loadfile"]
 
 
 def _bench(arguments: list[str]) -> int:

@@ -147,3 +147,15 @@ def test_a_disk_that_fails_while_installing_gives_one_sentence(monkeypatch, caps
     message = capsys.readouterr().err
     assert words in message
     assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["tests/setup"], ["-s"], ["-n", "0"], ["--pdb", "-x"]])
+def test_a_named_part_of_the_suite_runs_in_one_process(arguments):
+    assert command.side_by_side(arguments) == []
+
+
+def test_the_whole_suite_is_spread_over_at_most_four_workers(monkeypatch):
+    monkeypatch.setattr(command.os, "cpu_count", lambda: 64)
+    assert command.side_by_side(["-q"]) == ["-n", "4", "--dist", "loadfile"]
+    monkeypatch.setattr(command.os, "cpu_count", lambda: 1)
+    assert command.side_by_side(["-q"]) == []
