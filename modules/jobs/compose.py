@@ -7,6 +7,7 @@ from pathlib import Path
 
 from modules.catalog import Catalog
 from modules.jobs.backends.base import Backend
+from modules.jobs.inputs import InputStore
 from modules.jobs.prepare import Preparer
 from modules.jobs.results import ResultKeeper
 from modules.jobs.service import JobService, QueueLimits
@@ -78,5 +79,5 @@ def build_jobs(
     """
     store = JobStore(database or paths.database)
     keeper = ResultKeeper(paths, store, version, write_params)
-    preparer = Preparer(options, catalog, styles, wildcards, ceiling)
+    preparer = Preparer(options, catalog, styles, wildcards, InputStore(paths), ceiling)
     return JobService(store, preparer, backend, keeper, limits)

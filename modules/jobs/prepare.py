@@ -7,13 +7,23 @@ sentence.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from modules.catalog import Catalog, CheckpointInfo
 from modules.jobs.folders import check_output_folder
+from modules.jobs.inputs import InputStore
 from modules.jobs.seeds import expand_seeds, fix_seed
-from modules.prompts import StyleBook, WildcardLibrary, apply_styles, expand, strip_comments
+from modules.jobs.translating import translate_all
+from modules.prompts import (
+    Dictionary,
+    StyleBook,
+    WildcardLibrary,
+    apply_styles,
+    expand,
+    strip_comments,
+)
 from modules.requests.errors import NotFoundInList, RequestError, shorten
 from modules.requests.generation import GenerationRequest
 from modules.requests.limits import Limits, check_budget
@@ -36,8 +46,14 @@ class Preparer:
     catalog: Catalog
     styles: StyleBook
     wildcards: WildcardLibrary
+    inputs: InputStore
     ceiling: Limits | None = None
     """Bounds that hold whatever the settings allow."""
+
+    @property
+    def limits(self) -> Limits:
+        """How much one job may ask for now."""
+        return Limits.from_options(self.options.as_dict()).within(self.ceiling)
 
     def prepare(self, request: GenerationRequest, job_id: str, client: str) -> PreparedJob:
         """Settle one request.
@@ -45,7 +61,7 @@ class Preparer:
         Raises:
             RequestError: what is wrong and what is allowed.
         """
-        check_budget(request, Limits.from_options(self.options.as_dict()).within(self.ceiling))
+        check_budget(request, self.limits)
         _refuse_what_is_not_there(request)
         sampler, scheduler = resolve_sampler(request.chosen_sampler(), request.scheduler)
         effective = self._effective_options(request)
@@ -61,6 +77,10 @@ class Preparer:
             }
         )
         prompts = self._prompts(settled, effective, warnings)
+        translated = translate_all(
+            prompts.positive, prompts.negative, self.dictionary(checkpoint, effective)
+        )
+        warnings += translated.notes
         if settled.restore_faces:
             warnings.append("No face restorer is installed; faces stay as they are.")
         return PreparedJob(
@@ -68,13 +88,14 @@ class Preparer:
             kind=settled.kind,
             request=settled.model_dump(mode="json"),
             options=effective,
-            all_prompts=prompts.positive,
-            all_negative_prompts=prompts.negative,
+            all_prompts=translated.positive,
+            all_negative_prompts=translated.negative,
             all_seeds=prompts.seeds,
             all_subseeds=prompts.subseeds,
             checkpoint=str(checkpoint.path),
             vae=vae,
             templates=prompts.templates,
+            originals=translated.originals,
             created=time.time(),
             client=client,
             warnings=warnings,
@@ -83,6 +104,14 @@ class Preparer:
     def chosen_checkpoint(self) -> CheckpointInfo | None:
         """The checkpoint that the settings name, or the best there is; None without any."""
         return self.catalog.default_checkpoint()
+
+    def dictionary(
+        self, checkpoint: CheckpointInfo | None, options: Mapping[str, Any]
+    ) -> Dictionary | None:
+        """What translates Chinese prompts for a checkpoint; None when that is switched off."""
+        if checkpoint is None or not options.get("translate_chinese", True):
+            return None
+        return self.catalog.dictionary(checkpoint)
 
     def _effective_options(self, request: GenerationRequest) -> dict[str, Any]:
         for key, value in request.override_settings.items():

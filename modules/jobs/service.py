@@ -17,6 +17,7 @@ from typing import Any
 from modules.jobs.backends.base import Backend
 from modules.jobs.engine_watch import READY, RESTARTING, STARTING, STOPPED, EngineWatch
 from modules.jobs.fanout import Fanout, Subscription
+from modules.jobs.inputs import InputStore, StoredInput
 from modules.jobs.models import ModelControl
 from modules.jobs.prepare import Preparer
 from modules.jobs.progress import ProgressMeter
@@ -181,6 +182,19 @@ class JobService(QueueView):
         self._announce(record)
         self._worker.nudge()
         return job_id
+
+    @property
+    def inputs(self) -> InputStore:
+        """The input pictures of all jobs."""
+        return self.preparer.inputs
+
+    def keep_input(self, data: bytes, field: str = "image") -> StoredInput:
+        """Check and keep a picture for jobs to come.
+
+        Raises:
+            RequestError: it is no picture, damaged, or larger than the settings allow.
+        """
+        return self.inputs.put(data, field, self.preparer.limits.input_megapixels)
 
     def _new_id(self, task_id: str | None) -> str:
         if not task_id:

@@ -20,6 +20,10 @@ class Limits:
     megapixels: float = 16.8
     """Of one image, and of one batch that is computed at once times 8."""
     images: int = 1000
+    input_megapixels: float = 64.0
+    """Of one input picture."""
+    result_megapixels: float = 100.0
+    """Of one picture that is made larger tile by tile: Extras, outpainting."""
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Limits:
@@ -27,6 +31,8 @@ class Limits:
         return cls(
             megapixels=float(options["max_image_megapixels"]),
             images=int(options["max_images_per_job"]),
+            input_megapixels=float(options["max_input_megapixels"]),
+            result_megapixels=float(options["max_result_megapixels"]),
         )
 
     def within(self, ceiling: Limits | None) -> Limits:
@@ -36,10 +42,12 @@ class Limits:
         return Limits(
             megapixels=min(self.megapixels, ceiling.megapixels),
             images=min(self.images, ceiling.images),
+            input_megapixels=min(self.input_megapixels, ceiling.input_megapixels),
+            result_megapixels=min(self.result_megapixels, ceiling.result_megapixels),
         )
 
 
-TEST_LIMITS = Limits(megapixels=4.0, images=64)
+TEST_LIMITS = Limits(megapixels=4.0, images=64, input_megapixels=16.0, result_megapixels=16.8)
 """What `--test-mode` allows at most, so that an automatic test cannot occupy the machine."""
 
 

@@ -28,6 +28,7 @@ from modules.web.rest.docs_page import docs_router
 from modules.web.rest.easel_forms import form_router
 from modules.web.rest.easel_jobs import job_router
 from modules.web.rest.generation import generation_router
+from modules.web.rest.inputs import input_router
 from modules.web.rest.internal import internal_router
 from modules.web.rest.lists import list_router
 from modules.web.rest.models import model_router
@@ -54,6 +55,7 @@ ROUTERS = (
     stop_router,
     model_router,
     picture_router,
+    input_router,
     job_router,
     form_router,
     file_router,

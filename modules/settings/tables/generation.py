@@ -48,6 +48,13 @@ OPTIONS = (
         "enable_prompt_comments", "Enable comments in prompts (# to the end of the line)", True
     ),
     _sd.flag("enable_wildcards", "Expand __wildcards__ and {a|b} choices in prompts", True),
+    _sd.flag(
+        "translate_chinese",
+        "Translate Chinese prompts for models that bring a dictionary",
+        True,
+        help="Only models trained on English texts bring one; the starter model does. "
+        "The translation is shown and written into the picture's parameters.",
+    ),
     _sd.choice(
         "randn_source",
         "Random number generator source",
@@ -139,6 +146,24 @@ OPTIONS = (
         268.0,
         0.1,
         help="Requests above it are refused before anything is allocated.",
+    ),
+    _limits.number(
+        "max_input_megapixels",
+        "Largest input picture, in megapixels",
+        64.0,
+        0.1,
+        178.0,
+        0.1,
+        help="Larger pictures are refused before they are decoded.",
+    ),
+    _limits.number(
+        "max_result_megapixels",
+        "Largest result of upscaling and outpainting, in megapixels",
+        100.0,
+        0.1,
+        268.0,
+        0.1,
+        help="These work in tiles, so they may exceed what is generated at once.",
     ),
     _limits.whole("max_images_per_job", "Most images of one job", 1000, 1, 10000),
     _limits.whole("max_queued_jobs", "Most waiting jobs", 200, 1, 10000),
