@@ -23,6 +23,14 @@ export const imageInfo = (file) =>
     headers: { "Content-Type": file.type || "application/octet-stream" },
   });
 
+/** Put a picture file into the server's store of inputs: `{ref, width, height, has_alpha, url}`. */
+export const putInput = (file) =>
+  send("/easel/v1/inputs", {
+    method: "POST",
+    body: file,
+    headers: { "Content-Type": file.type || "application/octet-stream" },
+  });
+
 /** What a text with parameters says. */
 export const textInfo = (text) => post("/easel/v1/image-info", { text });
 

@@ -1,0 +1,411 @@
+// What a canvas holds: a picture, the layer over it, its undo list. Lives longer than the element that
+// shows it, as Gradio takes elements of a tab away and brings them back.
+import * as store from "./canvas-store.js";
+import * as uploads from "./uploads.js";
+import { clip, commit, flood, grow, join, segment, wipe, word } from "./canvas-raster.js";
+import { History, Layer } from "./canvas-layer.js";
+import { debounce, storage } from "./dom.js";
+
+const { t, config } = window.Easel;
+const KINDS = { mask: "mask", sketch: "paint", maskpaint: "paint" };
+const MOST_PIXELS = 80e6;
+const LIKE = 40;
+const known = new Map();
+
+/**
+ * The drawing of a canvas by the canvas's id, made when it is not there yet.
+ * @param mode  "view": a picture only; "mask": white is repainted; "sketch": colour over the picture;
+ *   "maskpaint": colour whose area is the mask
+ */
+export function drawing(id, mode = "view") {
+  if (!known.has(id)) known.set(id, new Drawing(id, mode));
+  return known.get(id);
+}
+
+/** Events: "picture" (another picture or none), "pixels" (detail: rectangle), "history", "brush". */
+class Drawing extends EventTarget {
+  picture = null;
+  layer = null;
+  history = new History();
+  stroke = null;
+  #last = null;
+
+  constructor(id, mode) {
+    super();
+    this.id = id;
+    this.mode = mode;
+    this.kind = KINDS[mode] ?? null;
+    const kept = storage.read("easel.brush", {})[mode] ?? {};
+    this.brush = { tool: "brush", size: null, softness: 0, colour: "#ffffff", ...kept };
+    this.ready = this.#recall();
+    const later = debounce(() => this.#keep(), 300);
+    this.keep = () => {
+      this.#version += 1;
+      later();
+    };
+    addEventListener("pagehide", () => this.#keepNow());
+  }
+
+  // ---- picture
+
+  /**
+   * Show another picture; what was painted goes away.
+   * @param source  a Blob, an address of this server, or a reference "input:…"
+   */
+  async load(source, name = source?.name ?? "") {
+    const blob = await bytesOf(source);
+    const bitmap = await decode(blob);
+    this.#take(blob, bitmap, name);
+    this.keep();
+  }
+
+  /** Take the picture away; resolves to a function that brings it and what was painted back. */
+  clear() {
+    const before = { picture: this.picture, layer: this.layer, history: this.history };
+    this.picture = null;
+    this.layer = null;
+    this.history = new History();
+    this.stroke = null;
+    store.forget(this.id);
+    this.#tell("picture");
+    return () => {
+      Object.assign(this, before);
+      this.#tell("picture");
+      this.keep();
+    };
+  }
+
+  /** What there is now, to come back to it. */
+  snapshot() {
+    const { picture, layer, history } = this;
+    return () => {
+      Object.assign(this, { picture, layer, history, stroke: null });
+      this.#tell("picture");
+      this.keep();
+    };
+  }
+
+  /** Whether something is painted. */
+  get painted() {
+    return this.layer !== null && !this.layer.empty;
+  }
+
+  /** The brush's width in pixels of the picture; a tenth of the picture until somebody chose one. */
+  get size() {
+    const { width = 512, height = 512 } = this.picture ?? {};
+    return this.brush.size ?? Math.max(3, Math.round(Math.min(width, height) / 10));
+  }
+
+  setBrush(changed) {
+    Object.assign(this.brush, changed);
+    const { size, softness, colour } = this.brush;
+    storage.write("easel.brush", { ...storage.read("easel.brush", {}), [this.mode]: { size, softness, colour } });
+    this.#tell("brush");
+  }
+
+  /** The brush as the raster functions take it. */
+  get ink() {
+    return { erase: this.stroke?.erase ?? false, colour: word(this.brush.colour) };
+  }
+
+  // ---- strokes
+
+  /** Begin a stroke; nothing is kept until `finish`. */
+  begin({ erase = false } = {}) {
+    if (!this.layer) return;
+    this.#coverage ??= new Uint8Array(this.layer.width * this.layer.height);
+    this.stroke = { coverage: this.#coverage, rect: null, erase };
+  }
+
+  /** Go on with a stroke; points are in pixels of the picture, `pressure` is 0 to 1. */
+  draw(from, to) {
+    const { stroke, layer } = this;
+    if (!stroke) return;
+    const radius = (point) => Math.max(0.5, (this.size / 2) * (point.pressure ?? 1));
+    const ends = [from, to].map((point) => ({ x: point.x, y: point.y, r: radius(point) }));
+    this.#grow(segment(stroke.coverage, layer.width, layer.height, ...ends, this.brush.softness));
+    this.#last = to;
+  }
+
+  /** The point where the last stroke ended, for straight lines. */
+  get last() {
+    return this.#last;
+  }
+
+  /** Make a stroke of a closed line. */
+  polygon(points) {
+    const { stroke, layer } = this;
+    if (!stroke || points.length < 3) return;
+    const xs = points.map(({ x }) => x);
+    const ys = points.map(({ y }) => y);
+    const [x, y] = [Math.min(...xs), Math.min(...ys)];
+    const box = { x: x - 1, y: y - 1, w: Math.max(...xs) - x + 2, h: Math.max(...ys) - y + 2 };
+    const rect = clip(box, layer.width, layer.height);
+    if (!rect) return;
+    const pen = new OffscreenCanvas(rect.w, rect.h).getContext("2d", { willReadFrequently: true });
+    pen.translate(-rect.x, -rect.y);
+    pen.beginPath();
+    for (const point of points) pen.lineTo(point.x, point.y);
+    pen.fill();
+    const { data } = pen.getImageData(0, 0, rect.w, rect.h);
+    for (let row = 0; row < rect.h; row += 1) {
+      const at = (rect.y + row) * layer.width + rect.x;
+      for (let i = 0; i < rect.w; i += 1) {
+        const value = data[4 * (row * rect.w + i) + 3];
+        if (value > stroke.coverage[at + i]) stroke.coverage[at + i] = value;
+      }
+    }
+    this.#grow(rect);
+  }
+
+  /** Make a stroke of the area round a point: unmasked pixels, or pixels of a like colour. */
+  flood({ x, y }) {
+    const { stroke, layer } = this;
+    if (!stroke) return;
+    const { width, height, data } = layer;
+    const at = [Math.floor(x), Math.floor(y)];
+    const same = this.kind === "mask" ? this.#sameMask(data, at) : this.#sameColour(at);
+    const rect = flood(stroke.coverage, width, height, ...at, same);
+    if (rect) this.#grow(grow(stroke.coverage, width, height, rect));
+  }
+
+  #sameMask(data, [x, y]) {
+    const masked = data[y * this.layer.width + x] > 127;
+    return masked ? (i) => data[i] > 127 : (i) => data[i] <= 127;
+  }
+
+  #sameColour([x, y]) {
+    const { width, height } = this.layer;
+    const { data } = this.#composed().getImageData(0, 0, width, height);
+    const start = data.slice(4 * (y * width + x), 4 * (y * width + x) + 3);
+    return (i) =>
+      Math.abs(data[4 * i] - start[0]) <= LIKE &&
+      Math.abs(data[4 * i + 1] - start[1]) <= LIKE &&
+      Math.abs(data[4 * i + 2] - start[2]) <= LIKE;
+  }
+
+  /** Keep the stroke; it becomes one step of the undo list. */
+  finish() {
+    const { stroke, layer } = this;
+    this.stroke = null;
+    if (!stroke?.rect) return;
+    this.history.remember(layer, stroke.rect);
+    commit(layer, stroke.coverage, stroke.rect, { erase: stroke.erase, colour: word(this.brush.colour) });
+    wipe(stroke.coverage, layer.width, stroke.rect);
+    this.#changed(stroke.rect);
+  }
+
+  /** Drop the stroke, as when a second finger comes down. */
+  abort() {
+    const { stroke } = this;
+    this.stroke = null;
+    if (!stroke?.rect) return;
+    wipe(stroke.coverage, this.layer.width, stroke.rect);
+    this.#tell("pixels", stroke.rect);
+  }
+
+  // ---- whole layer
+
+  undo = () => this.#step(this.history.undo);
+  redo = () => this.#step(this.history.redo);
+
+  /** Nothing is painted any more; can be undone. */
+  wipe() {
+    if (this.painted) this.#rewrite((data) => data.fill(0));
+  }
+
+  /** Masked becomes unmasked and the other way round. */
+  invert() {
+    if (this.kind === "mask" && this.layer)
+      this.#rewrite((data) => {
+        for (let i = 0; i < data.length; i += 1) data[i] = 255 - data[i];
+      });
+  }
+
+  /** Everything is masked, or painted over. */
+  cover() {
+    const full = this.kind === "mask" ? 255 : word(this.brush.colour);
+    if (this.layer) this.#rewrite((data) => data.fill(full));
+  }
+
+  /** Take a mask from a picture file of any size: its transparency if there is any, else its brightness. */
+  async loadMask(blob) {
+    if (!this.layer) return;
+    const { width, height } = this.layer;
+    const pen = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    pen.drawImage(await decode(blob), 0, 0, width, height);
+    const { data: pixels } = pen.getImageData(0, 0, width, height);
+    let clear = false;
+    for (let i = 3; i < pixels.length && !clear; i += 4) clear = pixels[i] < 255;
+    const bright = (i) => 0.299 * pixels[i] + 0.587 * pixels[i + 1] + 0.114 * pixels[i + 2];
+    const colour = word(this.brush.colour) & 0xffffff;
+    this.#rewrite((data) => {
+      for (let i = 0; i < data.length; i += 1) {
+        const value = Math.round(clear ? pixels[4 * i + 3] : bright(4 * i));
+        data[i] = this.kind === "mask" ? value : value && (colour | (value << 24)) >>> 0;
+      }
+    });
+  }
+
+  // ---- results
+
+  /**
+   * What the server needs, as references; uploads what it does not have yet.
+   * @param transparency  of the paint in mode "maskpaint", 0 to 100
+   * @param blur  of the paint's edges in mode "maskpaint", in pixels
+   * @returns {Promise<{image: string|null, mask: string|null, sketch: string|null}>}
+   */
+  async value({ transparency = 0, blur = 0 } = {}) {
+    await this.ready;
+    const none = { image: null, mask: null, sketch: null };
+    if (!this.picture) return none;
+    const sent = async (blob) => blob && (await uploads.reference(blob));
+    const painted = this.painted;
+    const strength = 1 - transparency / 100;
+    const masks = painted && this.mode !== "sketch" && strength > 0;
+    const sketches = painted && this.kind === "paint";
+    const look = this.mode === "maskpaint" ? { strength, blur } : {};
+    const [image, mask, sketch] = await Promise.all([
+      sent(this.picture.blob),
+      sent(masks ? await this.maskFile(this.mode === "maskpaint" ? strength : 1) : null),
+      sent(sketches ? await this.flat(look) : null),
+    ]);
+    return { ...none, image, mask, sketch };
+  }
+
+  /** The picture with what is painted on it, as a file; the untouched file when nothing is. */
+  async flat({ strength = 1, blur = 0 } = {}) {
+    if (!this.picture) return null;
+    if (this.kind !== "paint" || !this.painted) return this.picture.blob;
+    return this.#composed(strength, blur).canvas.convertToBlob({ type: "image/png" });
+  }
+
+  /** The mask as a black and white file; `strength` is its brightest value, 0 to 1. */
+  async maskFile(strength = 1) {
+    if (!this.layer) return null;
+    const { width, height, data } = this.layer;
+    const image = new ImageData(width, height);
+    const words = new Uint32Array(image.data.buffer);
+    const most = Math.round(255 * strength);
+    for (let i = 0; i < data.length; i += 1) {
+      const value = this.kind === "mask" ? Math.round(data[i] * strength) : data[i] >>> 24 ? most : 0;
+      words[i] = 0xff000000 | (value << 16) | (value << 8) | value;
+    }
+    const pen = new OffscreenCanvas(width, height).getContext("2d");
+    pen.putImageData(image, 0, 0);
+    return pen.canvas.convertToBlob({ type: "image/png" });
+  }
+
+  #composed(strength = 1, blur = 0) {
+    const { width, height, bitmap } = this.picture;
+    const pen = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    pen.drawImage(bitmap, 0, 0);
+    const paint = new OffscreenCanvas(width, height).getContext("2d");
+    const image = new ImageData(new Uint8ClampedArray(this.layer.data.slice().buffer), width, height);
+    paint.putImageData(image, 0, 0);
+    if (blur > 0) pen.filter = `blur(${blur}px)`;
+    pen.globalAlpha = strength;
+    pen.drawImage(paint.canvas, 0, 0);
+    return pen;
+  }
+
+  // ---- inside
+
+  #coverage = null;
+
+  #grow(rect) {
+    if (!rect) return;
+    this.stroke.rect = join(this.stroke.rect, rect);
+    this.#tell("pixels", rect);
+  }
+
+  #step(move) {
+    this.abort();
+    const rect = this.layer && move(this.layer);
+    if (rect) this.#changed(rect);
+  }
+
+  #rewrite(action) {
+    this.abort();
+    this.history.remember(this.layer, this.layer.whole);
+    action(this.layer.data);
+    this.#changed(this.layer.whole);
+  }
+
+  #changed(rect) {
+    this.#tell("pixels", rect);
+    this.#tell("history");
+    this.keep();
+  }
+
+  #tell(kind, detail = null) {
+    this.dispatchEvent(new CustomEvent(kind, { detail }));
+  }
+
+  #take(blob, bitmap, name) {
+    const { width, height } = bitmap;
+    this.picture = { blob, bitmap, name, width, height };
+    this.layer = this.kind && new Layer(this.kind, width, height);
+    this.history = new History();
+    this.stroke = null;
+    this.#coverage = null;
+    this.#last = null;
+    this.#tell("picture");
+  }
+
+  async #recall() {
+    const kept = await store.read(this.id);
+    if (!kept?.blob || this.picture) return;
+    const bitmap = await decode(kept.blob).catch(() => null);
+    if (!bitmap || this.picture) return;
+    this.#take(kept.blob, bitmap, kept.name);
+    const bytes = kept.layer && (await store.unpack(kept.layer));
+    if (!bytes || bytes.byteLength !== this.layer?.data.byteLength) return;
+    this.layer.data.set(new this.layer.data.constructor(bytes.buffer));
+    this.#tell("pixels", this.layer.whole);
+    this.#tell("history");
+  }
+
+  #version = 0;
+  #kept = 0;
+
+  async #keep() {
+    const mark = this.#version;
+    const { picture, layer } = this;
+    if (!picture) return;
+    const packed = layer && !layer.empty ? await store.pack(new Uint8Array(layer.data.buffer.slice(0))) : null;
+    if (mark !== this.#version || picture !== this.picture) return;
+    await store.write(this.id, { blob: picture.blob, name: picture.name, layer: packed });
+    this.#kept = mark;
+  }
+
+  /** The page goes: there is no time to make it small. */
+  #keepNow() {
+    const { picture, layer } = this;
+    if (!picture || this.#kept === this.#version) return;
+    const bytes = layer && new Uint8Array(layer.data.buffer);
+    store.write(this.id, { blob: picture.blob, name: picture.name, layer: bytes && { bytes } });
+  }
+}
+
+async function bytesOf(source) {
+  if (source instanceof Blob) return source;
+  const reference = String(source).match(/^input:([0-9a-f]{64})$/);
+  const address = reference ? `/easel/v1/inputs/${reference[1]}` : String(source);
+  const inside = address.startsWith("/") ? config.root + address : address;
+  const answer = await fetch(inside).catch(() => null);
+  if (!answer?.ok) throw new Error(t("canvas.gone"));
+  return answer.blob();
+}
+
+/** Pixels as the file has them: turned as its EXIF says, without a colour profile. */
+async function decode(blob) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
+  } catch {
+    throw new Error(t("canvas.no_picture"));
+  }
+  if (bitmap.width * bitmap.height > MOST_PIXELS) throw new Error(t("canvas.too_large"));
+  return bitmap;
+}

@@ -1,0 +1,17 @@
+// Pictures that a job needs, sent to the server once; jobs name them by reference.
+import * as api from "./api.js";
+
+const sent = new WeakMap();
+
+/** Send a picture file; resolves to `{ref, width, height, has_alpha, url}`. Asks once for each Blob. */
+export function upload(blob) {
+  if (!sent.has(blob)) {
+    const answer = api.putInput(blob);
+    sent.set(blob, answer);
+    answer.catch(() => sent.delete(blob));
+  }
+  return sent.get(blob);
+}
+
+/** The reference "input:…" of a picture file. */
+export const reference = async (blob) => (await upload(blob)).ref;
