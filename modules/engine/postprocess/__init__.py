@@ -1,0 +1,1 @@
+"""What happens to finished pictures: upscaling and the repair of faces."""
