@@ -68,6 +68,16 @@ OPTIONS = (
         "Take size, steps and CFG from the model's own defaults when it is chosen",
         True,
     ),
+    _ui.flag(
+        "hires_fix_show_sampler",
+        "Hires fix: show hires checkpoint and sampler selection",
+        False,
+    ),
+    _ui.flag(
+        "hires_fix_show_prompts",
+        "Hires fix: show hires prompt and negative prompt",
+        False,
+    ),
     _preview.flag("show_progressbar", "Show progressbar", True),
     _preview.flag("live_previews_enable", "Show live previews of the created image", True),
     _preview.choice(

@@ -36,7 +36,7 @@ def build(context: Any) -> gr.Blocks:
                 queue_panel.build()
             with gr.Tab(text("tab_settings"), id="settings", elem_id="tab_settings"):
                 settings_page.build()
-        wiring.wire(demo, bar, first)
+        wiring.wire(demo, bar, [first])
     return demo
 
 

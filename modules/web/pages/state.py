@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from modules.requests.generation import GenerationRequest
 from modules.requests.samplers import SAMPLERS, SCHEDULERS
-from modules.web.pages import assets
+from modules.web.pages import assets, defaults
 
 AUTOMATIC_VAE = ("Automatic", "None")
 FORM_OPTIONS = (
@@ -31,6 +30,8 @@ FORM_OPTIONS = (
     "prevent_screen_sleep_during_generation",
     "use_model_defaults",
     "interrupt_after_current",
+    "hires_fix_show_sampler",
+    "hires_fix_show_prompts",
 )
 """Settings that the page's scripts read."""
 
@@ -61,28 +62,40 @@ def vae_names(context: Any) -> list[str]:
     return [*AUTOMATIC_VAE, *(vae.name for vae in context.catalog.vaes())]
 
 
-def form_defaults() -> dict[str, Any]:
-    """The form as it is before anybody touched it, without a model's own wishes."""
-    request = GenerationRequest.ui_defaults()
+LATENT_UPSCALERS = (
+    "Latent",
+    "Latent (antialiased)",
+    "Latent (bicubic)",
+    "Latent (bicubic antialiased)",
+    "Latent (nearest)",
+    "Latent (nearest-exact)",
+)
+
+
+def upscaler_names(context: Any) -> list[str]:
+    """Names of all upscalers of pictures, "None" first."""
+    find = getattr(context.catalog, "upscalers", None)
+    if find is None:
+        return ["None", "Lanczos", "Nearest"]
+    return [info.name for info in find() if not info.hidden]
+
+
+def form_lists(context: Any) -> dict[str, list[str]]:
+    """What the lists of all tabs offer."""
+    checkpoints, samplers = checkpoint_titles(context), sampler_names(context)
+    schedulers, upscalers = scheduler_labels(), upscaler_names(context)
     return {
-        "prompt": "",
-        "negative_prompt": "",
-        "styles": [],
-        "sampler_name": request.sampler_name,
-        "scheduler": request.scheduler,
-        "steps": request.steps,
-        "width": request.width,
-        "height": request.height,
-        "n_iter": 1,
-        "batch_size": 1,
-        "cfg_scale": request.cfg_scale,
-        "seed": -1,
-        "seed_extra": False,
-        "subseed": -1,
-        "subseed_strength": 0.0,
-        "seed_resize_from_w": 0,
-        "seed_resize_from_h": 0,
-        "override_settings": [],
+        "checkpoints": checkpoints,
+        "vaes": vae_names(context),
+        "styles": style_names(context),
+        "samplers": samplers,
+        "schedulers": schedulers,
+        "upscalers": upscalers,
+        "latent_upscalers": list(LATENT_UPSCALERS),
+        "hires_upscalers": [*LATENT_UPSCALERS, *upscalers],
+        "hires_checkpoints": [defaults.SAME_CHECKPOINT, *checkpoints],
+        "hires_samplers": [defaults.SAME_SAMPLER, *samplers],
+        "hires_schedulers": [defaults.SAME_SCHEDULER, *schedulers],
     }
 
 
@@ -91,22 +104,17 @@ def page_state(context: Any) -> dict[str, Any]:
     checkpoint = context.catalog.default_checkpoint()
     sidecar = context.catalog.sidecar(checkpoint) if checkpoint else None
     wishes = sidecar.default_parameters if sidecar else {}
-    known = form_defaults()
+    known = defaults.txt2img()
     welcome = context.options.get("use_model_defaults")
     return {
         "assets": assets.version(),
         "checkpoint": checkpoint.title if checkpoint else None,
         "defaults": known,
+        "defaults_by_tab": defaults.by_tab(),
         "model_defaults": {k: v for k, v in wishes.items() if k in known and welcome},
         "description": sidecar.description if sidecar else "",
         "examples": list(sidecar.example_prompts)[:24] if sidecar else [],
-        "lists": {
-            "checkpoints": checkpoint_titles(context),
-            "vaes": vae_names(context),
-            "styles": style_names(context),
-            "samplers": sampler_names(context),
-            "schedulers": scheduler_labels(),
-        },
+        "lists": form_lists(context),
         "options": _form_options(context),
         "overrides": {
             name: option.key for name, option in context.options.table.by_infotext().items()

@@ -7,10 +7,20 @@ from typing import Any
 
 import gradio as gr
 
-from modules.web.pages import state
+from modules.web.pages import defaults, state
 from modules.web.pages.fields import FormFields
-from modules.web.pages.parts import dimensions, output, prompt, sampler, seed
-from modules.web.pages.text import text
+from modules.web.pages.parts import (
+    detailer,
+    dimensions,
+    hires,
+    output,
+    overrides,
+    prompt,
+    refiner,
+    sampler,
+    seed,
+)
+from modules.web.pages.parts.switch import Switch
 
 TAB = "txt2img"
 
@@ -24,31 +34,22 @@ class Txt2ImgTab:
     dimensions: dimensions.DimensionsPart
     seed: seed.SeedPart
     output: output.OutputPart
+    switches: tuple[Switch, ...]
 
 
 def build(context: Any) -> Txt2ImgTab:
     """Place the tab's content; called inside its ``gr.Tab``."""
-    values = state.form_defaults()
+    values, lists = defaults.txt2img(), state.form_lists(context)
     with gr.Row(elem_id=f"{TAB}_workspace", elem_classes=["easel-workspace"], equal_height=False):
         with gr.Column(scale=6, min_width=340, elem_id=f"{TAB}_settings"):
-            prompts = prompt.build(TAB, state.style_names(context))
-            sampling = sampler.build(
-                TAB, state.sampler_names(context), state.scheduler_labels(), values
-            )
+            prompts = prompt.build(TAB, lists["styles"])
+            sampling = sampler.build(TAB, lists["samplers"], lists["schedulers"], values)
+            second = hires.build(TAB, lists, values)
+            handover = refiner.build(TAB, lists["checkpoints"])
             size = dimensions.build(TAB, values)
             seeds = seed.build(TAB)
-            overrides = gr.Dropdown(
-                choices=[],
-                value=[],
-                multiselect=True,
-                allow_custom_value=True,
-                label=text("override_settings"),
-                info=text("override_settings_info"),
-                elem_id=f"{TAB}_override_settings",
-                elem_classes=["easel-card"],
-                visible=False,
-                interactive=True,
-            )
+            faces = detailer.build(TAB)
+            overridden = overrides.build(TAB)
         with gr.Column(
             scale=7, min_width=340, elem_id=f"{TAB}_output", elem_classes=["easel-sticky"]
         ):
@@ -56,24 +57,15 @@ def build(context: Any) -> Txt2ImgTab:
     fields = FormFields(
         TAB,
         {
-            "prompt": prompts.prompt,
-            "negative_prompt": prompts.negative_prompt,
-            "styles": prompts.styles,
-            "sampler_name": sampling.sampler_name,
-            "scheduler": sampling.scheduler,
-            "steps": sampling.steps,
-            "width": size.width,
-            "height": size.height,
-            "n_iter": size.n_iter,
-            "batch_size": size.batch_size,
-            "cfg_scale": sampling.cfg_scale,
-            "seed": seeds.seed,
-            "seed_extra": seeds.seed_extra,
-            "subseed": seeds.subseed,
-            "subseed_strength": seeds.subseed_strength,
-            "seed_resize_from_w": seeds.seed_resize_from_w,
-            "seed_resize_from_h": seeds.seed_resize_from_h,
-            "override_settings": overrides,
+            **prompts.fields,
+            **sampling.fields,
+            **second.fields,
+            **handover.fields,
+            **size.fields,
+            **seeds.fields,
+            **faces.fields,
+            "override_settings": overridden,
         },
     )
-    return Txt2ImgTab(fields, prompts, size, seeds, results)
+    switches = (second.switch, handover.switch, faces.switch)
+    return Txt2ImgTab(fields, prompts, size, seeds, results, switches)

@@ -7,27 +7,59 @@ event then hands them to Gradio; so a dropped picture, a reload and a button all
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 import gradio as gr
 
 from modules.web.pages.fields import FormFields
+from modules.web.pages.parts.dimensions import DimensionsPart
+from modules.web.pages.parts.output import OutputPart
+from modules.web.pages.parts.prompt import PromptPart
 from modules.web.pages.parts.quick import QuickPart
-from modules.web.pages.txt2img import Txt2ImgTab
+from modules.web.pages.parts.seed import SeedPart
+from modules.web.pages.parts.switch import Switch
 
 CLIENT: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 """Arguments of an event that never asks the server."""
 
 
-def wire(demo: gr.Blocks, quick: QuickPart, txt2img: Txt2ImgTab) -> None:
+class Tab(Protocol):
+    """A tab with a form; it may also have the parts ``prompt``, ``dimensions`` and ``seed``."""
+
+    @property
+    def fields(self) -> FormFields: ...
+
+    @property
+    def output(self) -> OutputPart: ...
+
+    @property
+    def switches(self) -> tuple[Switch, ...]: ...
+
+
+def wire(demo: gr.Blocks, quick: QuickPart, tabs: Iterable[Tab]) -> None:
     """Connect everything; called once, inside the ``gr.Blocks``."""
+    tabs = list(tabs)
     with gr.Column(elem_id="easel_wires", elem_classes=["easel-hidden"]):
-        _wire_form(demo, txt2img.fields)
+        for tab in tabs:
+            _wire_form(demo, tab.fields)
         _wire_quick(demo, quick)
-    _wire_actions(txt2img)
-    _wire_prompt(txt2img)
-    _wire_seed(txt2img)
+    for tab in tabs:
+        _wire_submit(tab.output, tab.fields)
+        _wire_switches(tab.switches)
+        _wire_parts(tab)
+
+
+def _wire_parts(tab: Tab) -> None:
+    prompt: PromptPart | None = getattr(tab, "prompt", None)
+    dimensions: DimensionsPart | None = getattr(tab, "dimensions", None)
+    seed: SeedPart | None = getattr(tab, "seed", None)
+    if prompt is not None:
+        _wire_prompt(prompt)
+    if dimensions is not None:
+        _wire_size(dimensions)
+    if seed is not None:
+        _wire_seed(seed, tab.fields.tab)
 
 
 def _on(event: Callable[..., Any], inputs: Any, outputs: Any, script: str) -> None:
@@ -62,29 +94,38 @@ def _wire_quick(demo: gr.Blocks, quick: QuickPart) -> None:
         _on(component.input, [component], None, f"(value) => Easel.quick.changed('{key}', value)")
 
 
-def _wire_actions(tab: Txt2ImgTab) -> None:
-    fields = tab.fields
+def _wire_submit(output: OutputPart, fields: FormFields) -> None:
     names = json.dumps(fields.names)
     _on(
-        tab.output.generate.click,
+        output.generate.click,
         fields.list,
         None,
         f"(...values) => Easel.form.submit('{fields.tab}', {names}, values)",
     )
-    swap = tab.dimensions
-    _on(swap.swap.click, [swap.width, swap.height], [swap.width, swap.height], "(w, h) => [h, w]")
 
 
-def _wire_prompt(tab: Txt2ImgTab) -> None:
-    part = tab.prompt
+def _wire_switches(switches: Iterable[Switch]) -> None:
+    for switch in switches:
+        _show_while_on(switch.checkbox, switch.body)
+
+
+def _show_while_on(checkbox: gr.Checkbox, body: gr.Column) -> None:
+    _on(checkbox.change, checkbox, body, "(on) => ({__type__: 'update', visible: on})")
+
+
+def _wire_size(part: DimensionsPart) -> None:
+    sides = [part.width, part.height]
+    _on(part.swap.click, sides, sides, "(w, h) => [h, w]")
+
+
+def _wire_prompt(part: PromptPart) -> None:
     boxes = [part.prompt, part.negative_prompt]
     _on(part.clear.click, boxes, boxes, "(p, n) => Easel.prompt.clear(p, n)")
     merged = [*boxes, part.styles]
     _on(part.apply_styles.click, merged, merged, "(p, n, s) => Easel.styles.merge(p, n, s)")
 
 
-def _wire_seed(tab: Txt2ImgTab) -> None:
-    part, name = tab.seed, tab.fields.tab
+def _wire_seed(part: SeedPart, name: str) -> None:
     _on(part.random_seed.click, None, part.seed, "() => -1")
     _on(part.random_subseed.click, None, part.subseed, "() => -1")
     _on(part.reuse_seed.click, part.seed, part.seed, f"(s) => Easel.output.seed('{name}', s)")
@@ -94,9 +135,4 @@ def _wire_seed(tab: Txt2ImgTab) -> None:
         part.subseed,
         f"(s) => Easel.output.subseed('{name}', s)",
     )
-    _on(
-        part.seed_extra.change,
-        part.seed_extra,
-        part.extras,
-        "(on) => ({__type__: 'update', visible: on})",
-    )
+    _show_while_on(part.seed_extra, part.extras)

@@ -21,6 +21,7 @@ import "./wake.js";
 import "./tooltips.js";
 import "./tabs.js";
 import "./actions.js";
+import "./hires.js";
 
 Object.assign(window.Easel, { live, form, quick, prompt, styles, output, page, toast });
 live.start();

@@ -6,11 +6,33 @@ import { debounce, storage } from "./dom.js";
 
 const { t } = window.Easel;
 const KEY = "easel.form.v1";
-const CHOICES = { sampler_name: "samplers", scheduler: "schedulers" };
+/** Fields whose value must be in a list of the page's state. */
+const CHOICES = {
+  sampler_name: "samplers",
+  scheduler: "schedulers",
+  hr_upscaler: "hires_upscalers",
+  hr_checkpoint_name: "hires_checkpoints",
+  hr_sampler_name: "hires_samplers",
+  hr_scheduler: "hires_schedulers",
+  refiner_checkpoint: "checkpoints",
+  upscaler_1: "upscalers",
+  upscaler_2: "upscalers",
+};
+const REFINER = ["refiner_checkpoint", "refiner_switch_at"];
 const EXTRAS = ["subseed", "subseed_strength", "seed_resize_from_w", "seed_resize_from_h"];
 
 const pending = {};
 const current = {};
+const last = {};
+const defaults = (tab, state) => state.defaults_by_tab?.[tab] ?? state.defaults;
+
+/**
+ * A tab's last word on its request: `change(asked, fields)` gives what to send, or null when it has told
+ * the person why nothing can be sent.
+ */
+export function prepare(tab, change) {
+  last[tab] = change;
+}
 const write = () => storage.write(KEY, { ...storage.read(KEY, {}), ...current });
 const save = debounce(write, 300);
 // Whoever types and closes or reloads at once finds the last letters again.
@@ -29,8 +51,8 @@ export async function initial(tab, names) {
     return names.map(() => ({ __type__: "update" }));
   }
   const saved = storage.read(KEY, {})[tab];
-  const start = { ...state.defaults, ...(saved ?? state.model_defaults) };
-  current[tab] = sane(start, state);
+  const start = { ...defaults(tab, state), ...(saved ?? state.model_defaults) };
+  current[tab] = sane(tab, start, state);
   return names.map((name) => update(name, current[tab][name], state));
 }
 
@@ -45,7 +67,7 @@ export async function take(tab, names) {
   const fields = pending[tab] ?? {};
   pending[tab] = {};
   const state = await page.state();
-  const clean = sane({ ...current[tab], ...fields }, state);
+  const clean = sane(tab, { ...current[tab], ...fields }, state);
   return names.map((name) => (name in fields ? update(name, clean[name], state) : { __type__: "update" }));
 }
 
@@ -67,7 +89,13 @@ export async function submit(tab, names, list) {
   button?.classList.add("sending");
   try {
     const { overrides } = await page.state();
-    const answer = await api.post("/easel/v1/jobs", request(tab, fields, overrides));
+    const plain = request(tab, fields, overrides);
+    const asked = last[tab] ? await last[tab](plain, fields) : plain;
+    if (asked === null) {
+      document.dispatchEvent(new CustomEvent("easel:refused", { detail: { tab } }));
+      return;
+    }
+    const answer = await api.post("/easel/v1/jobs", asked);
     for (const text of answer.warnings ?? []) toast.warning(text);
     document.dispatchEvent(new CustomEvent("easel:submitted", { detail: { tab, answer } }));
   } catch (problem) {
@@ -82,10 +110,12 @@ export async function submit(tab, names, list) {
 export async function fill(tab, fields, overrideSettings, said) {
   const state = await page.state();
   const before = values(tab);
+  const known = defaults(tab, state);
   const next = {};
-  for (const [name, value] of Object.entries(fields)) {
-    if (name in state.defaults && value !== null) next[name] = value;
+  for (const [name, value] of Object.entries(flat(fields))) {
+    if (name in known && value !== null) next[name] = value;
   }
+  if ("seed" in next) Object.assign(next, switches(known, next));
   const variation = Number(next.subseed_strength) > 0 || Number(next.seed_resize_from_w) > 0;
   if (variation) next.seed_extra = true;
   else if ("seed" in next) Object.assign(next, { seed_extra: false, subseed_strength: 0 });
@@ -112,12 +142,51 @@ function chips(overrideSettings, state) {
   return found;
 }
 
+/** Sections that a picture's parameters turn on or, when they do not speak of them, off. */
+function switches(known, next) {
+  const found = {};
+  if ("enable_hr" in known) found.enable_hr = Boolean(next.enable_hr);
+  if ("refiner_enabled" in known) found.refiner_enabled = Boolean(next.refiner_checkpoint);
+  for (const name of Object.keys(known).filter((one) => one.endsWith(".enabled"))) {
+    const group = name.replace("enabled", "");
+    found[name] = Object.keys(next).some((one) => one.startsWith(group));
+  }
+  return found;
+}
+
+/** `{detailer: {strength: 1}}` as `{"detailer.strength": 1}`, the way the form names its fields. */
+function flat(fields) {
+  const found = {};
+  for (const [name, value] of Object.entries(fields)) {
+    const group = value !== null && typeof value === "object" && !Array.isArray(value);
+    if (!group) found[name] = value;
+    else for (const [inner, one] of Object.entries(value)) found[`${name}.${inner}`] = one;
+  }
+  return found;
+}
+
+/** The other way round; a group that is not `enabled` is left out. */
+function nested(fields) {
+  const found = {};
+  for (const [name, value] of Object.entries(fields)) {
+    const [group, inner] = name.split(".");
+    if (!inner) found[name] = value;
+    else if (fields[`${group}.enabled`] === false) continue;
+    else if (inner !== "enabled") (found[group] ??= {})[inner] = value;
+  }
+  return found;
+}
+
 /** The request that the API understands. */
 export function request(tab, fields, overrides) {
-  const { override_settings: marks, seed_extra: extra, ...plain } = fields;
-  const asked = { kind: tab, ...plain };
-  if (!extra) for (const name of EXTRAS) delete asked[name];
-  asked.seed = Number.isFinite(fields.seed) ? fields.seed : -1;
+  const { override_settings: marks, seed_extra: extra, refiner_enabled: refined, ...plain } = fields;
+  const asked = { kind: tab, ...nested(plain) };
+  if ("seed_extra" in fields && !extra) for (const name of EXTRAS) delete asked[name];
+  if ("refiner_enabled" in fields && !refined) for (const name of REFINER) delete asked[name];
+  for (const name of ["hr_checkpoint_name", "hr_sampler_name", "hr_scheduler"]) {
+    if (String(asked[name]).startsWith("Use same")) delete asked[name];
+  }
+  if ("seed" in fields) asked.seed = Number.isFinite(fields.seed) ? fields.seed : -1;
   const overridden = {};
   for (const mark of marks ?? []) {
     const at = mark.indexOf(":");
@@ -129,13 +198,15 @@ export function request(tab, fields, overrides) {
 }
 
 /** Values that the lists of today still know. */
-function sane(fields, state) {
+function sane(tab, fields, state) {
+  const known = defaults(tab, state);
   const clean = { ...fields };
   for (const [name, list] of Object.entries(CHOICES)) {
-    if (!state.lists[list].includes(clean[name])) clean[name] = state.defaults[name];
+    if (name in known && !state.lists[list]?.includes(clean[name])) clean[name] = known[name];
   }
-  clean.styles = (clean.styles ?? []).filter((name) => state.lists.styles.includes(name));
-  for (const [name, value] of Object.entries(state.defaults)) {
+  if ("styles" in known)
+    clean.styles = (clean.styles ?? []).filter((name) => state.lists.styles.includes(name));
+  for (const [name, value] of Object.entries(known)) {
     if (typeof value === "number" && !Number.isFinite(Number(clean[name] ?? NaN))) clean[name] = value;
   }
   return clean;
@@ -144,7 +215,7 @@ function sane(fields, state) {
 function update(name, value, state) {
   const change = { __type__: "update", value };
   if (name === "styles") change.choices = pairs(state.lists.styles);
-  if (name in CHOICES) change.choices = pairs(state.lists[CHOICES[name]]);
+  if (name in CHOICES) change.choices = pairs(state.lists[CHOICES[name]] ?? []);
   if (name === "override_settings") {
     change.choices = pairs(value ?? []);
     change.visible = Boolean(value?.length);

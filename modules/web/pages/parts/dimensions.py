@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.components.base import Component
 
 from modules.web.pages.parts.element import element
 from modules.web.pages.parts.tools import tool_button
@@ -21,6 +22,16 @@ class DimensionsPart:
     swap: gr.Button
     n_iter: gr.Slider
     batch_size: gr.Slider
+
+    @property
+    def fields(self) -> dict[str, Component]:
+        """Request name → component."""
+        return {
+            "width": self.width,
+            "height": self.height,
+            "n_iter": self.n_iter,
+            "batch_size": self.batch_size,
+        }
 
 
 def build(tab: str, values: dict[str, Any]) -> DimensionsPart:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import gradio as gr
+from gradio.components.base import Component
 
 from modules.web.pages.parts.element import element
 from modules.web.pages.parts.tools import tool_button
@@ -20,6 +21,15 @@ class PromptPart:
     styles: gr.Dropdown
     apply_styles: gr.Button
     clear: gr.Button
+
+    @property
+    def fields(self) -> dict[str, Component]:
+        """Request name → component."""
+        return {
+            "prompt": self.prompt,
+            "negative_prompt": self.negative_prompt,
+            "styles": self.styles,
+        }
 
 
 def build(tab: str, styles: list[str]) -> PromptPart:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.components.base import Component
 
 from modules.web.pages.text import text
 
@@ -18,6 +19,16 @@ class SamplerPart:
     scheduler: gr.Dropdown
     steps: gr.Slider
     cfg_scale: gr.Slider
+
+    @property
+    def fields(self) -> dict[str, Component]:
+        """Request name → component."""
+        return {
+            "sampler_name": self.sampler_name,
+            "scheduler": self.scheduler,
+            "steps": self.steps,
+            "cfg_scale": self.cfg_scale,
+        }
 
 
 def build(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import gradio as gr
+from gradio.components.base import Component
 
 from modules.web.pages.parts.tools import tool_button
 from modules.web.pages.text import text
@@ -25,6 +26,18 @@ class SeedPart:
     subseed_strength: gr.Slider
     seed_resize_from_w: gr.Slider
     seed_resize_from_h: gr.Slider
+
+    @property
+    def fields(self) -> dict[str, Component]:
+        """Request name → component."""
+        return {
+            "seed": self.seed,
+            "seed_extra": self.seed_extra,
+            "subseed": self.subseed,
+            "subseed_strength": self.subseed_strength,
+            "seed_resize_from_w": self.seed_resize_from_w,
+            "seed_resize_from_h": self.seed_resize_from_h,
+        }
 
 
 def build(tab: str) -> SeedPart:
