@@ -1,1 +1,1 @@
-"""What happens to finished pictures: upscaling and the repair of faces."""
+"""What is done to finished pictures: upscaling, repairing faces, preparing data sets."""
