@@ -16,6 +16,7 @@ from modules.catalog.checkpoints import (
     inspect,
     match_alias,
 )
+from modules.catalog.dictionaries import Dictionaries
 from modules.catalog.hashes import HashCache, HashingStopped
 from modules.catalog.networks import EmbeddingInfo, LoraInfo, scan_embeddings, scan_loras
 from modules.catalog.scan import Found, scan
@@ -28,6 +29,7 @@ from modules.catalog.vaes import (
     is_beside_checkpoint,
     scan_vaes,
 )
+from modules.prompts.translation import Dictionary
 from modules.requests.errors import NotFoundInList, RequestError
 from modules.settings.paths import Paths
 
@@ -66,6 +68,7 @@ class Catalog:
         self._default = default_checkpoint
         self._default_vae = default_vae
         self._lock = threading.RLock()
+        self._dictionaries = Dictionaries()
         self._scanned = False
         self._inspected: dict[Identity, CheckpointInfo] = {}
         self._all: tuple[CheckpointInfo, ...] = ()
@@ -152,6 +155,10 @@ class Catalog:
     def sidecar(self, info: CheckpointInfo) -> Sidecar:
         """The notes beside a checkpoint; empty without any."""
         return read_sidecar_leniently(info.path)
+
+    def dictionary(self, info: CheckpointInfo) -> Dictionary | None:
+        """The checkpoint's own dictionary for Chinese prompts, if its sidecar names one."""
+        return self._dictionaries.at(self.sidecar(info).dictionary)
 
     def default_parameters(self, info: CheckpointInfo) -> dict[str, Any]:
         """Request fields that the checkpoint's sidecar suggests."""

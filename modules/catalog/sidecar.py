@@ -2,17 +2,21 @@
 
 Known keys: `description` (text), `example_prompts` (list of texts), `default_parameters` (request
 fields), and, for what tensors cannot tell, `unet`, `vae`, `text_encoder`, `scheduler`
-(configuration values of that component), `vae_file` (a preferred VAE's name).
+(configuration values of that component), `vae_file` (a preferred VAE's name), `dictionary` (name of
+a JSON file beside the sidecar that translates Chinese prompts, see `modules.prompts.translation`).
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from modules.catalog.errors import UnreadableModelError
 from modules.catalog.folders import read_json
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9][\w .-]{0,100}\.json")
 
 COMPONENTS = ("unet", "vae", "text_encoder", "scheduler")
 
@@ -29,6 +33,8 @@ class Sidecar:
     components: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Configuration values by component, which win over what the tensors suggest."""
     vae_file: str = ""
+    dictionary: Path | None = None
+    """The dictionary for Chinese prompts; it need not exist."""
 
 
 def sidecar_path(model: Path) -> Path:
@@ -56,6 +62,7 @@ def read_sidecar(model: Path) -> Sidecar:
         default_parameters=_mapping(content.get("default_parameters")),
         components={name: _mapping(content.get(name)) for name in COMPONENTS if name in content},
         vae_file=_text(content.get("vae_file")),
+        dictionary=_beside(path, content.get("dictionary")),
     )
 
 
@@ -65,6 +72,13 @@ def read_sidecar_leniently(model: Path) -> Sidecar:
         return read_sidecar(model)
     except UnreadableModelError:
         return Sidecar()
+
+
+def _beside(sidecar: Path, name: Any) -> Path | None:
+    """The file of that plain name in the sidecar's folder."""
+    if not isinstance(name, str) or _FILE_NAME.fullmatch(name) is None:
+        return None
+    return sidecar.with_name(name)
 
 
 def _text(value: Any) -> str:

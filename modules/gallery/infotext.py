@@ -21,6 +21,8 @@ NEGATIVE = "Negative prompt:"
 PROMPT_LINES = "Prompt lines"
 TEMPLATE = "Template"
 NEGATIVE_TEMPLATE = "Negative Template"
+CHINESE = "Prompt in Chinese"
+NEGATIVE_CHINESE = "Negative prompt in Chinese"
 
 LEADING_KEYS = (
     *("Steps", "Sampler", "Schedule type", "CFG scale", "Image CFG scale", "Seed"),

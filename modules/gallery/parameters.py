@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modules.gallery.infotext import NEGATIVE_TEMPLATE, TEMPLATE, compose
+from modules.gallery.infotext import (
+    CHINESE,
+    NEGATIVE_CHINESE,
+    NEGATIVE_TEMPLATE,
+    TEMPLATE,
+    compose,
+)
 from modules.requests.errors import NotFoundInList
 from modules.requests.samplers import resolve_sampler
 
@@ -16,20 +22,25 @@ def image_infotext(
     options: Mapping[str, Any],
     *,
     templates: Sequence[str] | None = None,
+    originals: Sequence[str] | None = None,
     version: str = "",
     user: str = "",
 ) -> str:
     """The infotext of one image.
 
     `facts` are those of the engine's `ImageDone`; `templates` the prompt and negative prompt before
-    wildcards were expanded, written only where they differ from the result.
+    wildcards were expanded, `originals` the two before they were translated; both are written only
+    where they differ from the result.
     """
     parameters = image_parameters(facts, request, options)
     prompts = (str(facts.get("prompt", "")), str(facts.get("negative_prompt", "")))
-    keys = (TEMPLATE, NEGATIVE_TEMPLATE)
-    for key, template, text in zip(keys, templates or (), prompts, strict=False):
-        if template and template != text:
-            parameters[key] = template
+    for keys, earlier in (
+        ((TEMPLATE, NEGATIVE_TEMPLATE), templates),
+        ((CHINESE, NEGATIVE_CHINESE), originals),
+    ):
+        for key, template, text in zip(keys, earlier or (), prompts, strict=False):
+            if template and template != text:
+                parameters[key] = template
     if version and options.get("add_version_to_infotext", True):
         parameters["Version"] = version
     if user and options.get("add_user_name_to_info", False):

@@ -9,7 +9,13 @@ from functools import lru_cache
 from typing import Any
 
 from modules.gallery.api_table import DEFAULTS
-from modules.gallery.infotext import NEGATIVE_TEMPLATE, TEMPLATE, ParsedInfotext
+from modules.gallery.infotext import (
+    CHINESE,
+    NEGATIVE_CHINESE,
+    NEGATIVE_TEMPLATE,
+    TEMPLATE,
+    ParsedInfotext,
+)
 from modules.gallery.sampler_spellings import other_spellings
 from modules.prompts.styles import StyleBook
 from modules.requests.errors import NotFoundInList
@@ -35,7 +41,7 @@ OPTION_ALIASES = {
 READ_ELSEWHERE = frozenset(
     {"Prompt", "Negative prompt", "Model", "Model hash", "VAE hash", "Tiling", "Sampler", "App"}
     | {"Schedule type", "Scheduler", "Version", "User", "Face restoration", "Hires upscale"}
-    | {TEMPLATE, NEGATIVE_TEMPLATE}
+    | {TEMPLATE, NEGATIVE_TEMPLATE, CHINESE, NEGATIVE_CHINESE}
 )
 
 

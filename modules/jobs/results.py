@@ -96,6 +96,7 @@ class ResultKeeper:
             request,
             options,
             templates=prepared.get("templates"),
+            originals=_of_image(prepared.get("originals"), event.index),
             version=self._version,
         )
         batch = max(1, int(request["batch_size"]))
@@ -245,3 +246,8 @@ def _prune(folder: Path, limit: int) -> None:
         total += size
         if total > limit:
             path.unlink(missing_ok=True)
+
+
+def _of_image(originals: Any, index: int) -> list[str] | None:
+    """One image's texts before translation; jobs of older versions have none."""
+    return originals[index] if originals and index < len(originals) else None

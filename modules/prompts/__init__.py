@@ -9,12 +9,20 @@ from modules.prompts.plan import PromptPlan, SubPrompt, parse_prompt
 from modules.prompts.schedule import ScheduleEntry
 from modules.prompts.styles import Style, StyleBook, apply_styles
 from modules.prompts.tokens import PromptTokenizer, TokenCount, count_tokens
+from modules.prompts.translation import (
+    BadDictionaryError,
+    Dictionary,
+    Translation,
+    translate,
+)
 from modules.prompts.wildcard_files import WildcardLibrary
 from modules.prompts.wildcards import Expansion, expand, has_wildcards
 
 __all__ = [
     "BREAK",
+    "BadDictionaryError",
     "Chunk",
+    "Dictionary",
     "Expansion",
     "ExtraNetwork",
     "PromptPlan",
@@ -27,6 +35,7 @@ __all__ = [
     "SubPrompt",
     "TokenCount",
     "TokenRun",
+    "Translation",
     "Vectors",
     "WildcardLibrary",
     "apply_styles",
@@ -38,4 +47,5 @@ __all__ = [
     "parse_attention",
     "parse_prompt",
     "strip_comments",
+    "translate",
 ]

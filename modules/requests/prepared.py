@@ -31,6 +31,8 @@ class PreparedJob:
     """Path of a separate VAE, or None for the checkpoint's own."""
     templates: list[str] | None = None
     """Prompt and negative prompt before wildcards were expanded, when that changed them."""
+    originals: list[list[str]] | None = None
+    """Each image's prompt and negative prompt before they were translated, when that was done."""
     inputs: dict[str, str] = field(default_factory=dict)
     """``input:<sha256>`` reference → absolute path of the stored, checked input picture."""
     resources: dict[str, Any] = field(default_factory=dict)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from tools.starter.chinese import write_dictionary
+from tools.starter.concepts import load_concepts
 from tools.starter.config import Config
 from tools.starter.fetch import SOURCES
 from tools.starter.sampling import build_scheduler, read_prompts
@@ -26,6 +28,7 @@ from diffusers import StableDiffusionPipeline  # noqa: E402
 
 log = logging.getLogger(__name__)
 LICENCES = Path(__file__).with_name("licences")
+DICTIONARY = "zh.json"
 _TOKENIZER_FILES = ("vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -60,6 +63,7 @@ def package(config: Config) -> Path:
         shutil.copytree(LICENCES, made / "licences")
         (made / "licences" / "model.txt").rename(made / "LICENSE")
         (made / "NOTICE").write_text(_notice(), encoding="utf-8")
+        write_dictionary(load_concepts(config.downloads), config.downloads, made / DICTIONARY)
         (made / "easel.json").write_text(_sidecar(config), encoding="utf-8")
         for path in sorted(made.rglob("*")):
             if path.is_file():
@@ -118,6 +122,7 @@ def _sidecar(config: Config) -> str:
             "sampler_name": "DDIM",
             "cfg_scale": config.guidance_scale,
         },
+        "dictionary": DICTIONARY,
         "example_prompts": read_prompts(),
     }
     return json.dumps(content, indent=2) + "\n"

@@ -11,7 +11,14 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from modules.jobs.models import LoadFailed
-from modules.prompts import Style, apply_styles, count_tokens, parse_prompt
+from modules.prompts import (
+    Dictionary,
+    Style,
+    apply_styles,
+    count_tokens,
+    parse_prompt,
+    translate,
+)
 from modules.requests.errors import RequestError
 from modules.requests.generation import Name, Prompt
 from modules.requests.samplers import SAMPLERS
@@ -186,13 +193,16 @@ def check_prompts(context: AppContext, body: PromptBody) -> dict[str, Any]:
     counted = (body.prompt, body.negative_prompt)
     if context.options.get("include_styles_into_token_counters"):
         counted = apply_styles(*counted, body.styles, context.styles)
-    answers = {}
+    answers: dict[str, Any] = {}
+    preparer = context.jobs.preparer
+    dictionary = preparer.dictionary(preparer.chosen_checkpoint(), context.options.as_dict())
     typed = (body.prompt, body.negative_prompt)
     for name, text, full in zip(("prompt", "negative_prompt"), typed, counted, strict=True):
         plan = parse_prompt(text, body.steps)
+        translation = translate(full, dictionary) if dictionary else None
         count = None
         if context.tokenizer is not None:
-            count = count_tokens(full, context.tokenizer)
+            count = count_tokens(translation.text if translation else full, context.tokenizer)
         answers[name] = {
             "tokens": count.used if count else None,
             "limit": count.limit if count else None,
@@ -206,8 +216,19 @@ def check_prompts(context: AppContext, body: PromptBody) -> dict[str, Any]:
                 }
                 for warning in plan.warnings
             ],
+            "translation": _translation_object(text, dictionary),
         }
     return answers
+
+
+def _translation_object(text: str, dictionary: Dictionary | None) -> dict[str, Any] | None:
+    """What the chosen model will read instead of a Chinese prompt; None when nothing changes."""
+    if dictionary is None:
+        return None
+    found = translate(text, dictionary)
+    if not found.changed and not found.unknown:
+        return None
+    return {"text": found.text, "changed": found.changed, "unknown": list(found.unknown)}
 
 
 def applied_object(applied: Applied) -> dict[str, Any]:

@@ -21,11 +21,12 @@ class PromptStatus extends HTMLElement {
   }
 
   show(result) {
-    const { tokens, limit, warnings } = result;
+    const { tokens, limit, warnings, translation } = result;
     this.count.textContent = tokens === null ? "" : `${tokens}/${limit}`;
     this.count.title = tokens === null ? "" : t("prompt.tokens", { tokens, limit });
     this.classList.toggle("warned", warnings.length > 0);
-    this.list.replaceChildren(...warnings.slice(0, 6).map((warning) => this.#item(warning)));
+    const items = warnings.slice(0, 6).map((warning) => this.#item(warning));
+    this.list.replaceChildren(...translated(translation), ...items);
   }
 
   #item({ start, end, message, code, params }) {
@@ -39,6 +40,19 @@ class PromptStatus extends HTMLElement {
   }
 }
 customElements.define("easel-prompt-status", PromptStatus);
+
+/** What the model reads instead of a Chinese prompt. */
+function translated(translation) {
+  if (!translation) return [];
+  const { text, changed, unknown } = translation;
+  const lines = [];
+  if (changed) lines.push(h("li", { class: "translation" }, t("prompt.translated", { text })));
+  if (unknown.length) {
+    const said = changed ? "prompt.left_out" : "prompt.not_translated";
+    lines.push(h("li", { class: "translation" }, t(said, { words: unknown.join("、") })));
+  }
+  return lines;
+}
 
 const lastAsked = {};
 const check = debounce(async (tab) => {
