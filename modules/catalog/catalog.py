@@ -21,6 +21,8 @@ from modules.catalog.hashes import HashCache, HashingStopped
 from modules.catalog.networks import EmbeddingInfo, LoraInfo, scan_embeddings, scan_loras
 from modules.catalog.scan import Found, scan
 from modules.catalog.sidecar import Sidecar, read_sidecar_leniently, sidecar_path
+from modules.catalog.upscalers import FIELD as UPSCALER_FIELD
+from modules.catalog.upscalers import UpscalerInfo, find_upscaler, list_upscalers
 from modules.catalog.vaes import (
     AUTOMATIC,
     NONE,
@@ -151,6 +153,18 @@ class Catalog:
     def loras(self) -> list[LoraInfo]:
         """LoRA files, good and bad (see `problem`)."""
         return scan_loras(self.paths.lora)
+
+    def upscalers(self) -> tuple[UpscalerInfo, ...]:
+        """None, Lanczos, Nearest, then models by name; hidden ones are in it, marked."""
+        return list_upscalers(self.paths, self.options)
+
+    def find_upscaler(self, name: str, field: str = UPSCALER_FIELD) -> UpscalerInfo:
+        """The upscaler of this name or file; `field` is the request's field, for the error.
+
+        Raises:
+            NotFoundInList: there is none.
+        """
+        return find_upscaler(name, self.upscalers(), field)
 
     def sidecar(self, info: CheckpointInfo) -> Sidecar:
         """The notes beside a checkpoint; empty without any."""
