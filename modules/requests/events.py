@@ -108,12 +108,12 @@ class ImageDone(Event):
     kind: ClassVar[str] = "image"
     job: str = ""
     index: int = 0
-    role: str = "image"
     width: int = 0
     height: int = 0
     mode: str = "RGB"
     data: bytes = b""
     facts: dict[str, Any] = field(default_factory=dict)
+    role: str = "image"
 
 
 @dataclass(frozen=True)

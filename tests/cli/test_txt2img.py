@@ -97,6 +97,8 @@ def test_ctrl_c_stops_soon_with_code_130(tmp_path, starter_model):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # In the background of a shell Ctrl+C is switched off, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     for line in process.stderr:
         if "step" in line and "/1000" in line:
