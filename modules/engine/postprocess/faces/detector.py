@@ -32,6 +32,8 @@ REFINEMENT_LIMIT = 0.7
 SMALLEST_FACE = 20
 SMALLEST_SHARE = 1 / 64
 """Of the longer side: a large picture is not searched for faces as small as SMALLEST_FACE."""
+LARGE = 1024 * 1024
+"""Pixels above which scaling down in two steps pays."""
 BATCH = 512
 
 
@@ -91,8 +93,8 @@ class FaceDetector:
     def _proposals(self, pixels: torch.Tensor, smallest: int) -> np.ndarray:
         """Square windows that may hold a face."""
         boxes, scores, offsets = [], [], []
-        for scale in _scales(min(pixels.shape[2:]), smallest):
-            moves, chances = self._propose(_normalised(_scaled(pixels, scale)))
+        for scale, scaled in _pyramid(pixels, smallest):
+            moves, chances = self._propose(_normalised(scaled))
             rows, columns = (chances[0] >= PROPOSAL_LIMIT).nonzero(as_tuple=True)
             corner = torch.stack([columns, rows], dim=1).float() * STRIDE + 1
             window = torch.cat([corner, corner + WINDOW - 1], dim=1).div(scale).floor().numpy()
@@ -155,10 +157,15 @@ def _scales(shorter_side: int, smallest: int) -> Iterator[float]:
         scale *= SHRINK
 
 
-def _scaled(pixels: torch.Tensor, scale: float) -> torch.Tensor:
+def _pyramid(pixels: torch.Tensor, smallest: int) -> Iterator[tuple[float, torch.Tensor]]:
+    """The picture at every scale; small ones of a large picture come from a halved copy."""
     height, width = pixels.shape[2:]
-    size = (int(height * scale + 1), int(width * scale + 1))
-    return functional.interpolate(pixels, size=size, mode="area")
+    source = pixels
+    for scale in _scales(min(height, width), smallest):
+        size = (int(height * scale + 1), int(width * scale + 1))
+        while source[0, 0].numel() > LARGE and min(source.shape[2:]) >= 2 * min(size):
+            source = functional.avg_pool2d(source, 2)
+        yield scale, functional.interpolate(source, size=size, mode="area")
 
 
 def _normalised(pixels: torch.Tensor) -> torch.Tensor:
