@@ -6,6 +6,8 @@ import * as prompt from "./prompt.js";
 import * as styles from "./styles.js";
 import * as output from "./output.js";
 import * as page from "./page.js";
+import * as send from "./send.js";
+import * as sources from "./sources.js";
 import * as toast from "./toast.js";
 import "./examples.js";
 import "./shapes.js";
@@ -22,6 +24,7 @@ import "./tooltips.js";
 import "./tabs.js";
 import "./actions.js";
 import "./hires.js";
+import "./compare.js";
 
-Object.assign(window.Easel, { live, form, quick, prompt, styles, output, page, toast });
+Object.assign(window.Easel, { live, form, quick, prompt, styles, output, page, send, sources, toast });
 live.start();

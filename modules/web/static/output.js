@@ -1,12 +1,12 @@
 // The result panel: live preview while a job runs, pictures and their parameters when it is done.
 import * as api from "./api.js";
-import * as form from "./form.js";
 import * as toast from "./toast.js";
 import * as page from "./page.js";
 import { view } from "./viewer.js";
 import { live } from "./live.js";
-import { button, copyText, h, icon, openTab } from "./dom.js";
+import { button, h, icon } from "./dom.js";
 import { infotext } from "./words.js";
+import { PictureTools } from "./picture-tools.js";
 import { ProgressBar } from "./progress-bar.js";
 import { jobNotes } from "./job-notes.js";
 
@@ -18,6 +18,8 @@ class Output extends HTMLElement {
   images = [];
   selected = null;
   watching = true;
+  /** Whether the picture is shown over the one it was made from. */
+  comparing = false;
   warnings = [];
 
   connectedCallback() {
@@ -63,17 +65,10 @@ class Output extends HTMLElement {
       "aria-label": t("output.gallery"),
     });
     this.strip = h("div", { class: "strip", hidden: true });
-    this.tools = h("div", { class: "tools", role: "toolbar", "aria-label": t("output.tools"), hidden: true });
+    this.tools = new PictureTools(this);
     this.info = h("div", { class: "info", id: `html_info_${this.tab}` });
     this.log = h("div", { class: "log", id: `html_log_${this.tab}`, role: "status" });
-    this.tools.append(
-      button("expand", t("output.view"), () => this.#view()),
-      button("download", t("output.download"), () => this.#download()),
-      button("copy", t("output.copy"), () => this.#copy()),
-      button("paste", t("output.use"), () => this.#use()),
-      button("info", t("output.to_png_info"), () => this.#toInfo()),
-    );
-    this.append(this.progress.element, this.stage, this.strip, this.tools, this.info, this.log);
+    this.append(this.progress.element, this.stage, this.strip, this.tools.element, this.info, this.log);
     this.#draw();
   }
 
@@ -102,7 +97,7 @@ class Output extends HTMLElement {
     return brief ? live.job(brief.id).catch(() => null) : null;
   }
 
-  #ours = (job) => job.kind === this.tab && job.client !== "api";
+  #ours = (job) => (job.tab ?? job.kind) === this.tab && job.client !== "api";
 
   #takeJob(job) {
     if (!this.#ours(job)) return;
@@ -121,6 +116,7 @@ class Output extends HTMLElement {
       this.selected = null;
       this.watching = true;
       this.warnings = [];
+      this.comparing = this.tab === "extras";
     }
     for (const image of job.images ?? []) this.#keep(image);
     if (!ACTIVE.includes(job.state)) {
@@ -166,7 +162,7 @@ class Output extends HTMLElement {
   #draw() {
     this.#drawStage();
     this.#drawStrip();
-    this.tools.hidden = this.images.length === 0;
+    this.tools.draw();
     this.#drawInfo();
     this.#drawLog();
   }
@@ -179,6 +175,7 @@ class Output extends HTMLElement {
     else if (!this.images.length) this.#stageWith("empty", this.#empty());
     else if (this.selected === null)
       this.#stageWith("grid", ...this.images.map((image, at) => this.#tile(image, at)));
+    else if (this.comparing && this.canCompare) this.#drawComparison(this.images[this.selected]);
     else this.#stageWith("single", this.#picture(this.images[this.selected]));
   }
 
@@ -265,10 +262,38 @@ class Output extends HTMLElement {
         type: "button",
         class: "full",
         "aria-label": t("output.view_name", { name }),
-        onclick: () => this.#view(),
+        onclick: () => this.view(),
       },
       picture,
     );
+  }
+
+  /** The address of the picture that the chosen one was made from; null when it has another shape. */
+  get #before() {
+    const { images = [], init_images: starts = [], firstpass_image: first } = this.job?.request ?? {};
+    const inputs = first ? [first] : images.length ? images : starts;
+    const single = this.images.filter((image) => image.kind === "image");
+    const place = inputs.length === single.length ? single.indexOf(this.images[this.selected]) : 0;
+    const ref = inputs.length === 1 || inputs.length === single.length ? inputs[place] : null;
+    return ref?.startsWith?.("input:") ? `/easel/v1/inputs/${ref.slice(6)}` : null;
+  }
+
+  get canCompare() {
+    if (this.selected === null || this.running || this.tab === "outpaint") return false;
+    return this.images[this.selected]?.kind === "image" && this.#before !== null;
+  }
+
+  /** Switch between the picture alone and the picture over its source. */
+  compare() {
+    this.comparing = !this.comparing;
+    this.#draw();
+  }
+
+  #drawComparison({ id, url, width, height }) {
+    if (this.stage.querySelector("easel-compare")?.dataset.image === id) return;
+    const attributes = { before: config.root + this.#before, after: config.root + url };
+    const shape = `${width} / ${height}`;
+    this.#stageWith("compare", h("easel-compare", { ...attributes, shape, dataset: { image: id } }));
   }
 
   #select(at) {
@@ -328,7 +353,8 @@ class Output extends HTMLElement {
     this.log.replaceChildren(...jobNotes(this.job, this.warnings, facts));
   }
 
-  #view() {
+  /** Full screen. */
+  view() {
     if (!this.images.length) return;
     if (page.options.js_modal_lightbox === false)
       open(config.root + (this.current ?? this.images[0]).url, "_blank", "noopener");
@@ -336,31 +362,6 @@ class Output extends HTMLElement {
       view(this.images, this.selected ?? Math.max(0, this.images.indexOf(this.current)), (at) =>
         this.#select(at),
       );
-  }
-
-  #download() {
-    const image = this.selected === null ? this.images[0] : this.current;
-    if (image) h("a", { href: config.root + image.download, download: image.name ?? "" }).click();
-  }
-
-  async #copy() {
-    if (this.current && (await copyText(this.current.infotext))) toast.success(t("output.copied"));
-  }
-
-  async #use() {
-    const image = this.current;
-    if (!image) return;
-    await toast.guard(async () => {
-      const found = await api.textInfo(image.infotext);
-      await form.fill(this.tab, found.fields, found.override_settings, "send");
-    });
-  }
-
-  #toInfo() {
-    const image = this.current ?? this.images[0];
-    if (!image) return;
-    openTab("pnginfo");
-    document.dispatchEvent(new CustomEvent("easel:show-image", { detail: image }));
   }
 
   #keys(event) {
