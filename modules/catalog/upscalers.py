@@ -226,8 +226,8 @@ def list_upscalers(
 
     Files are found by name; none is opened.
     """
-    found = [item for item in scan(_all_folders(paths), folders=False)]
-    enabled = (options or {}).get(ENABLED_OPTION) or ()
+    found = scan(_all_folders(paths), folders=False)
+    enabled = _enabled(options)
     models: dict[str, UpscalerInfo] = {}
     taken: set[str] = set()
     for known in KNOWN:
@@ -257,6 +257,13 @@ def find_upscaler(name: str, upscalers: Iterable[UpscalerInfo], field: str = FIE
         if wanted.lower() in aliases:
             return info
     raise NotFoundInList(field, name, [info.name for info in everyone if not info.hidden])
+
+
+def _enabled(options: Mapping[str, Any] | None) -> tuple[str, ...]:
+    try:
+        return tuple(options[ENABLED_OPTION] or ()) if options else ()
+    except KeyError:
+        return ()
 
 
 def _all_folders(paths: Paths) -> list[Path]:

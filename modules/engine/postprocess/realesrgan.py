@@ -7,8 +7,7 @@ pickle is ever opened by it; and every evaluation is watched, for progress, inte
 
 from __future__ import annotations
 
-import contextlib
-import io
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -25,9 +24,14 @@ from modules.engine.weight_files import read_weights, state_dict_of
 
 make_torchvision_importable()
 
-from basicsr.archs.rrdbnet_arch import RRDBNet  # noqa: E402 - see the line above
+import realesrgan.utils  # noqa: E402 - see the line above
+from basicsr.archs.rrdbnet_arch import RRDBNet  # noqa: E402
 from realesrgan import RealESRGANer  # noqa: E402
 from realesrgan.archs.srvgg_arch import SRVGGNetCompact  # noqa: E402
+
+logger = logging.getLogger("easel.engine")
+# The package prints a line for every tile.
+vars(realesrgan.utils)["print"] = lambda *words: logger.debug("realesrgan: %s", *words)
 
 SMALLEST_SIDE = 8
 """Smaller pictures are extended: the package's reflecting pads need something to reflect."""
@@ -74,7 +78,7 @@ class Upsampler(RealESRGANer):
         self.tile_size, self.tile_pad = _blocks(tile), _blocks(overlap)
         self.model = _Watched(self.network, watch)
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
+            with torch.inference_mode():
                 enlarged, _ = self.enhance(padded[:, :, ::-1])
         finally:
             self.model = self.network
@@ -100,8 +104,7 @@ class _Watched:
     def __call__(self, pixels: Tensor) -> Tensor:
         self._watch.before()
         try:
-            with torch.inference_mode():
-                result = self._network(pixels)
+            result = self._network(pixels)
         except RuntimeError as error:
             raise TileFailed(str(error)) from error
         self._watch.after()
