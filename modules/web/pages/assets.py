@@ -22,6 +22,8 @@ STYLESHEETS = (
     "overlays.css",
     "form.css",
     "output.css",
+    "canvas.css",
+    "img2img.css",
     "image-info.css",
     "queue.css",
     "settings.css",

@@ -6,7 +6,15 @@ from typing import Any
 
 import gradio as gr
 
-from modules.web.pages import png_info, queue_panel, settings_page, state, txt2img, wiring
+from modules.web.pages import (
+    img2img,
+    png_info,
+    queue_panel,
+    settings_page,
+    state,
+    txt2img,
+    wiring,
+)
 from modules.web.pages.parts import quick
 from modules.web.pages.shell import TITLE
 from modules.web.pages.text import text
@@ -30,13 +38,15 @@ def build(context: Any) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs", selected="txt2img"):
             with gr.Tab(text("tab_txt2img"), id="txt2img", elem_id="tab_txt2img"):
                 first = txt2img.build(context)
+            with gr.Tab(text("tab_img2img"), id="img2img", elem_id="tab_img2img"):
+                second = img2img.build(context)
             with gr.Tab(text("tab_png_info"), id="pnginfo", elem_id="tab_pnginfo"):
                 png_info.build()
             with gr.Tab(text("tab_queue"), id="queue", elem_id="tab_queue"):
                 queue_panel.build()
             with gr.Tab(text("tab_settings"), id="settings", elem_id="tab_settings"):
                 settings_page.build()
-        wiring.wire(demo, bar, [first])
+        wiring.wire(demo, bar, [first, second])
     return demo
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from modules.requests.extras import DatasetSteps
-from modules.requests.generation import Detailer, GenerationRequest, Outpaint
+from modules.requests.generation import Detailer, GenerationRequest, Outpaint, SoftInpainting
 
 SAME_CHECKPOINT = "Use same checkpoint"
 SAME_SAMPLER = "Use same sampler"
@@ -22,6 +22,32 @@ def txt2img() -> dict[str, Any]:
         **hires(),
         **refiner(),
         **detailer(),
+        "override_settings": [],
+    }
+
+
+def img2img() -> dict[str, Any]:
+    """A1111's second form: strength 0.75, the whole picture, masked content kept."""
+    request = GenerationRequest(**GenerationRequest.IMG2IMG_UI_DEFAULTS)
+    return {
+        **prompts(),
+        **sampling(),
+        **size(),
+        **seeds(),
+        **refiner(),
+        **detailer(),
+        "denoising_strength": request.denoising_strength,
+        "image_cfg_scale": 1.5,
+        "resize_mode": request.resize_mode,
+        "scale_by": 1.0,
+        "mask_blur": 4,
+        "mask_alpha": 0,
+        "inpainting_mask_invert": request.inpainting_mask_invert,
+        "inpainting_fill": request.inpainting_fill,
+        "inpaint_full_res": int(request.inpaint_full_res),
+        "inpaint_full_res_padding": request.inpaint_full_res_padding,
+        **soft_inpainting(),
+        **batch(),
         "override_settings": [],
     }
 
@@ -78,7 +104,12 @@ def extras() -> dict[str, Any]:
 
 def by_tab() -> dict[str, dict[str, Any]]:
     """All of them."""
-    return {"txt2img": txt2img(), "outpaint": outpaint(), "extras": extras()}
+    return {
+        "txt2img": txt2img(),
+        "img2img": img2img(),
+        "outpaint": outpaint(),
+        "extras": extras(),
+    }
 
 
 def prompts() -> dict[str, Any]:
@@ -142,3 +173,22 @@ def detailer() -> dict[str, Any]:
     """Detailer section."""
     values = {f"detailer.{name}": value for name, value in Detailer().model_dump().items()}
     return {"detailer.enabled": False, **values}
+
+
+def soft_inpainting() -> dict[str, Any]:
+    """Soft inpainting section."""
+    values = SoftInpainting().model_dump()
+    named = {f"soft_inpainting.{name}": value for name, value in values.items()}
+    return {"soft_inpainting.enabled": False, **named}
+
+
+def batch() -> dict[str, Any]:
+    """Batch of pictures from a folder of the server."""
+    return {
+        "batch.directory": "",
+        "batch.output_directory": "",
+        "batch.mask_directory": "",
+        "batch.use_png_info": False,
+        "batch.png_info_directory": "",
+        "batch.png_info_fields": [],
+    }

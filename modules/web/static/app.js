@@ -9,6 +9,10 @@ import * as page from "./page.js";
 import * as send from "./send.js";
 import * as sources from "./sources.js";
 import * as toast from "./toast.js";
+import "./canvas.js";
+import * as img2img from "./img2img.js";
+import "./img2img-actions.js";
+import "./img2img-batch.js";
 import "./examples.js";
 import "./shapes.js";
 import "./status.js";
@@ -26,5 +30,5 @@ import "./actions.js";
 import "./hires.js";
 import "./compare.js";
 
-Object.assign(window.Easel, { live, form, quick, prompt, styles, output, page, send, sources, toast });
+Object.assign(window.Easel, { img2img, live, form, quick, prompt, styles, output, page, send, sources, toast });
 live.start();

@@ -38,17 +38,18 @@ def build(tab: str, values: dict[str, Any]) -> DimensionsPart:
     """Place the size and batch section; ``values`` are the form's defaults."""
     with gr.Column(elem_id=f"{tab}_dimensions", elem_classes=["easel-card"]):
         with gr.Row(elem_classes=["easel-size-row"]):
-            width = _side(tab, "width", values["width"])
+            width = side(tab, "width", values["width"])
             swap = tool_button("swap", f"{tab}_res_switch_btn", "swap")
-            height = _side(tab, "height", values["height"])
+            height = side(tab, "height", values["height"])
         element("easel-shapes", tab=tab)
         with gr.Row():
-            n_iter = _count(tab, "batch_count", 100)
-            batch_size = _count(tab, "batch_size", 8)
+            n_iter = count(tab, "batch_count", 100)
+            batch_size = count(tab, "batch_size", 8)
     return DimensionsPart(width, height, swap, n_iter, batch_size)
 
 
-def _side(tab: str, name: str, value: int) -> gr.Slider:
+def side(tab: str, name: str, value: int) -> gr.Slider:
+    """Width or height in pixels."""
     return gr.Slider(
         64,
         2048,
@@ -62,7 +63,8 @@ def _side(tab: str, name: str, value: int) -> gr.Slider:
     )
 
 
-def _count(tab: str, name: str, most: int) -> gr.Slider:
+def count(tab: str, name: str, most: int) -> gr.Slider:
+    """Batch count or batch size."""
     return gr.Slider(
         1,
         most,
