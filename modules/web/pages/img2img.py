@@ -49,7 +49,7 @@ def build(context: Any) -> Img2ImgTab:
     values, lists = defaults.img2img(), state.form_lists(context)
     with gr.Row(elem_id=f"{TAB}_workspace", elem_classes=["easel-workspace"], equal_height=False):
         with gr.Column(scale=6, min_width=340, elem_id=f"{TAB}_settings"):
-            prompts = prompt.build(TAB, lists["styles"])
+            prompts = prompt.build(TAB, lists["styles"], compact=True)
             pictures = _pictures()
             strength = _strength(values)
             masks = inpaint.build(TAB, values)

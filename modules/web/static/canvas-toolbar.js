@@ -104,7 +104,7 @@ export class Toolbar {
     const element = h("label", { class: "slide", for: input.id }, h("span", {}, t(`canvas.${name}`)), input, said);
     const show = (place, words) => {
       input.value = String(place);
-      input.style.setProperty("--at", `${place}%`);
+      input.style.setProperty("--range_progress", `${place}%`);
       input.setAttribute("aria-valuetext", words);
       said.textContent = words;
     };

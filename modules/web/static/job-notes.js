@@ -16,6 +16,15 @@ export function jobNotes(job, warnings, { running, pictures }) {
   return lines;
 }
 
+/** What an infotext says of the pixels that inpainting had to keep; nothing when it says nothing. */
+export function keptPixels(text) {
+  const found = text?.match(/Pixels changed outside the mask: (\d+)/);
+  if (!found) return [];
+  const count = Number(found[1]);
+  const kind = count === 0 ? "kept" : "kept changed";
+  return [h("p", { class: kind }, icon(count === 0 ? "check" : "warning"), t("img2img.kept", { count }))];
+}
+
 function times(timings, state) {
   const said = state === "interrupted" ? "output.time_interrupted" : "output.time";
   const parts = [t(said, { time: duration(timings.run_s) })];

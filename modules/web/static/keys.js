@@ -14,10 +14,19 @@ const HELP = [
   ["← / →", "keys.pictures"],
   ["?", "keys.help"],
 ];
+const CANVAS_HELP = [
+  ["B / E / L / M / G", "keys.canvas_tools"],
+  ["[ / ] / Q / W", "keys.canvas_size"],
+  ["Alt+wheel / Shift+wheel", "keys.canvas_zoom"],
+  ["F", "keys.canvas_move"],
+  ["R / S", "keys.canvas_views"],
+  ["Ctrl+Z / Ctrl+Y", "keys.canvas_undo"],
+  ["I / Del / H", "keys.canvas_mask"],
+];
 
 /** Whether something on top wants the Escape key for itself. */
 function occupied(target) {
-  if (document.querySelector("dialog[open]")) return true;
+  if (document.querySelector("dialog[open], easel-canvas.wide")) return true;
   if (document.querySelector(".easel-menu")) return true;
   return target.closest?.('[role="combobox"]')?.getAttribute("aria-expanded") === "true";
 }
@@ -48,11 +57,15 @@ document.addEventListener(
 /** The window that lists the keys. */
 export function help() {
   return open(t("keys.title"), (body) => {
-    const rows = HELP.map(([keys, text]) =>
-      h("div", {}, h("dt", {}, ...keys.split(" ").map(key)), h("dd", {}, t(text))),
-    );
-    body.append(h("dl", { class: "easel-keys" }, ...rows));
+    body.append(list(HELP), h("h3", {}, t("keys.canvas")), list(CANVAS_HELP));
   });
+}
+
+function list(lines) {
+  const rows = lines.map(([keys, text]) =>
+    h("div", {}, h("dt", {}, ...keys.split(" ").map(key)), h("dd", {}, t(text))),
+  );
+  return h("dl", { class: "easel-keys" }, ...rows);
 }
 
 function key(name) {

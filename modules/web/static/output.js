@@ -8,7 +8,7 @@ import { button, h, icon } from "./dom.js";
 import { infotext } from "./words.js";
 import { PictureTools } from "./picture-tools.js";
 import { ProgressBar } from "./progress-bar.js";
-import { jobNotes } from "./job-notes.js";
+import { jobNotes, keptPixels } from "./job-notes.js";
 
 const { t, config } = window.Easel;
 const ACTIVE = ["queued", "running"];
@@ -335,7 +335,7 @@ class Output extends HTMLElement {
   #drawInfo() {
     const image = this.running && this.watching ? null : this.current;
     if (!image) return this.info.replaceChildren();
-    this.info.replaceChildren(infotext(image.infotext), this.#place(image));
+    this.info.replaceChildren(infotext(image.infotext), ...keptPixels(image.infotext), this.#place(image));
   }
 
   #place(image) {

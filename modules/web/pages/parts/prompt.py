@@ -32,13 +32,16 @@ class PromptPart:
         }
 
 
-def build(tab: str, styles: list[str]) -> PromptPart:
-    """Place the prompt section of ``tab``; ``styles`` are the names to offer."""
+def build(tab: str, styles: list[str], *, compact: bool = False) -> PromptPart:
+    """Place the prompt section of ``tab``; ``styles`` are the names to offer.
+
+    ``compact`` saves height for a tab whose pictures come next; the boxes still grow as one types.
+    """
     with gr.Column(elem_id=f"{tab}_toprow", elem_classes=["easel-card", "easel-prompts"]):
         prompt = gr.Textbox(
             label=text("prompt"),
             placeholder=text("prompt_placeholder"),
-            lines=3,
+            lines=2 if compact else 3,
             max_lines=12,
             elem_id=f"{tab}_prompt",
             elem_classes=["easel-prompt"],
@@ -48,7 +51,7 @@ def build(tab: str, styles: list[str]) -> PromptPart:
         negative = gr.Textbox(
             label=text("negative_prompt"),
             placeholder=text("negative_placeholder"),
-            lines=2,
+            lines=1 if compact else 2,
             max_lines=8,
             elem_id=f"{tab}_neg_prompt",
             elem_classes=["easel-prompt"],
@@ -70,7 +73,8 @@ def build(tab: str, styles: list[str]) -> PromptPart:
             tool_button("edit_styles", f"{tab}_styles_edit_button", "edit")
             tool_button("read_parameters", f"{tab}_paste", "paste")
             clear = tool_button("clear_prompt", f"{tab}_clear_prompt", "trash")
-        element("easel-examples", tab=tab)
+        if not compact:
+            element("easel-examples", tab=tab)
     return PromptPart(prompt, negative, chosen, apply_styles, clear)
 
 
