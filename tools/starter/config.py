@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -108,6 +108,17 @@ class Config:
     """How much more often a common concept comes up in them."""
     flip_share: float = 0.15
 
+    live: bool = False
+    """Compose and encode new scenes for every batch instead of keeping latents."""
+    half: bool = False
+    """bfloat16 where a number's precision matters little; slower than float32 on most CPUs."""
+    compiled: bool = False
+    """Let torch.compile build the UNet's training step."""
+    sheet_prompts: int = 40
+    """How many of the forty prompts are drawn while training."""
+    contexts_kept: int = 100_000
+    """Captions whose text states (39 kB each) are kept in memory."""
+
     sampling_steps: int = 20
     guidance_scale: float = 3.0
     """Chosen by eye on a half-trained model: 2 to 4 look alike, 7 stains the background."""
@@ -123,3 +134,10 @@ class Config:
     def run(self) -> Path:
         """Where the training steps keep their results and checkpoints."""
         return self.work / "run"
+
+
+def on_device(config: Config, device: str) -> Config:
+    """Return the configuration for a device: a GPU gets large batches and fresh scenes."""
+    if device.partition(":")[0] == "cpu":
+        return replace(config, device=device)
+    return replace(config, device=device, live=True, half=True, compiled=True, unet_batch=512)

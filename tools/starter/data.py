@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from tools.starter import steps
-from tools.starter.captions import captions_of
+from tools.starter.captions import caption, captions_of
+from tools.starter.compositor import Compositor
 from tools.starter.concepts import Concept
 from tools.starter.config import Config, Stretch
-from tools.starter.layouts import Director
+from tools.starter.layouts import Director, Layout, Placed
 from tools.starter.scenes import Scene, all_scenes, paint
 from tools.starter.text_encoder import load_text_encoder
 from tools.starter.tokenizer import build_tokenizer
@@ -27,7 +28,9 @@ _PLAIN_ON_WHITE = 0.3
 
 
 class Contexts:
-    """Text encoder states of captions, computed once per caption and kept in half precision."""
+    """Text encoder states of captions, in half precision; as many as the configuration says are
+    computed only once.
+    """
 
     def __init__(self, config: Config) -> None:
         """Load the frozen text encoder."""
@@ -35,6 +38,7 @@ class Contexts:
         self._encoder = load_text_encoder(config)
         self._device = config.device
         self._length = config.text_length
+        self._most = config.contexts_kept
         self._kept: dict[str, torch.Tensor] = {}
 
     @torch.no_grad()
@@ -51,7 +55,24 @@ class Contexts:
             )
             states = self._encoder(input_ids=made.input_ids.to(self._device)).last_hidden_state
             self._kept.update(zip(new, states.half(), strict=True))
-        return torch.stack([self._kept[text] for text in captions]).float()
+        found = torch.stack([self._kept[text] for text in captions]).float()
+        for text in list(self._kept)[self._most :] if len(self._kept) > self._most else ():
+            del self._kept[text]
+        return found
+
+
+def drawn_with_weights(stretch: Stretch, concepts: list[Concept]) -> tuple[list[int], list[float]]:
+    """Return the rows of the concepts that a stretch draws, and how often it draws each."""
+    rows = [row for row, one in enumerate(concepts) if one.drawn and (stretch.late or not one.late)]
+    return rows, [_weight(stretch, concepts[row]) for row in rows]
+
+
+def _weight(stretch: Stretch, concept: Concept) -> float:
+    if concept.late:
+        return stretch.late
+    if concept.weak:
+        return max(stretch.weak, stretch.common if concept.common else 1.0)
+    return stretch.common if concept.common else 1.0
 
 
 class Data:
@@ -63,10 +84,7 @@ class Data:
         """Encode the scenes that the stretch draws, or read them from the cache."""
         self._config, self._stretch = config, stretch
         self._concepts, self._drawings = concepts, drawings
-        self._drawn = [
-            row for row, one in enumerate(concepts) if one.drawn and (stretch.late or not one.late)
-        ]
-        self._weights = [self._weight(concepts[row]) for row in self._drawn]
+        self._drawn, self._weights = drawn_with_weights(stretch, concepts)
         self.plain = self._cached("latents", self._plain_latents).to(config.device)
         self.contexts = Contexts(config)
         self._wordings = self._choose_wordings()
@@ -81,14 +99,6 @@ class Data:
                 lambda: self._encode(len(layouts), lambda row: director.paint(layouts[row])),
             )
             self.rich = made.to(config.device)
-
-    def _weight(self, concept: Concept) -> float:
-        stretch = self._stretch
-        if concept.late:
-            return stretch.late
-        if concept.weak:
-            return max(stretch.weak, stretch.common if concept.common else 1.0)
-        return stretch.common if concept.common else 1.0
 
     def _choose_wordings(self) -> list[list[list[str]]]:
         """Return a few captions for each concept and background, the plainest always among them."""
@@ -159,3 +169,41 @@ class Data:
                 text = rng.choice(self._wordings[place][ground])
             texts.append("" if rng.random() < config.caption_dropout else text)
         return torch.stack(latents), self.contexts.of(texts)
+
+
+class LiveData:
+    """Scenes composed and encoded for each batch, none twice: for a GPU, where it costs little."""
+
+    def __init__(
+        self, config: Config, stretch: Stretch, concepts: list[Concept], drawings: np.ndarray
+    ) -> None:
+        """Upload the drawings and load the frozen encoders."""
+        self._config, self._stretch, self._concepts = config, stretch, concepts
+        self._drawn, self._weights = drawn_with_weights(stretch, concepts)
+        self._director = Director(config, concepts, drawings, config.seed + 5)
+        self._compositor = Compositor(config, drawings, self._drawn)
+        self._vae = load_vae(config)
+        self.contexts = Contexts(config)
+
+    def batch(self, rng: random.Random, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return latents `[count, 4, h, w]` and contexts `[count, 77, width]`."""
+        config = self._config
+        layouts = [self._layout(rng) for _ in range(count)]
+        texts = [
+            "" if rng.random() < config.caption_dropout else layout.caption for layout in layouts
+        ]
+        kind = config.device.partition(":")[0]
+        with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=config.half):
+            latents = self._vae.encode(self._compositor.paint(layouts)).latent_dist.mean
+        return latents.float(), self.contexts.of(texts)
+
+    def _layout(self, rng: random.Random) -> Layout:
+        config = self._config
+        if rng.random() < self._stretch.rich:
+            return self._director.layout()
+        row = rng.choices(self._drawn, self._weights)[0]
+        place = 0 if rng.random() < _PLAIN_ON_WHITE else rng.randrange(len(config.backgrounds))
+        edge = (1 - config.object_size) / 2
+        text = caption(rng, self._concepts[row].names, config.backgrounds[place].name)
+        placed = Placed(row, edge, edge, config.object_size)
+        return Layout("plain", place, (placed,), text)

@@ -14,7 +14,7 @@ from tools.starter.config import Config
 from tools.starter.hues import HUES, own_hue, recolour
 from tools.starter.scenes import resize_premultiplied
 
-_SMALL = 60 / 128
+SMALL = 60 / 128
 """Side of a small object. Places are 64 pixels apart, so that every small object meets the
 autoencoder's grid of 8 pixels in the same way, wherever it stands."""
 _LOW, _MIDDLE, _HIGH = 2 / 128, 34 / 128, 66 / 128
@@ -26,7 +26,7 @@ _PLACES: dict[str, tuple[float, float]] = {
     "bottom": (_MIDDLE, _HIGH),
 }
 """Left and upper edge of a small object as fractions of the picture's side."""
-_ROWS: dict[int, tuple[tuple[float, float], ...]] = {
+ROWS: dict[int, tuple[tuple[float, float], ...]] = {
     2: (_PLACES["left"], _PLACES["right"]),
     3: (_PLACES["top"], (_LOW, _HIGH), (_HIGH, _HIGH)),
     4: ((_LOW, _LOW), (_HIGH, _LOW), (_LOW, _HIGH), (_HIGH, _HIGH)),
@@ -148,8 +148,8 @@ class Director:
         wording = self._rng.choice(_PAIR_WORDING)
         a, b = with_article(self._name(first)), with_article(self._name(second))
         objects = tuple(
-            Placed(concept, *place, _SMALL, flipped=self._flip())
-            for concept, place in zip((first, second), _ROWS[2], strict=True)
+            Placed(concept, *place, SMALL, flipped=self._flip())
+            for concept, place in zip((first, second), ROWS[2], strict=True)
         )
         return Layout("pair", background, objects, wording.format(a=a, b=b) + ending)
 
@@ -163,7 +163,7 @@ class Director:
         count = rng.choice((2, 2, 3, 3, 4))
         background, ending = self._ending()
         flip = self._flip()
-        objects = tuple(Placed(concept, *place, _SMALL, flipped=flip) for place in _ROWS[count])
+        objects = tuple(Placed(concept, *place, SMALL, flipped=flip) for place in ROWS[count])
         text = f"{rng.choice(_NUMBERS[count])} {plural(name)}{ending}"
         return Layout("count", background, objects, text)
 
@@ -176,7 +176,7 @@ class Director:
         if name.startswith("~"):
             wording = wording.replace("a small {n}", "small {n}").replace("a tiny {n}", "tiny {n}")
         text = wording.format(a=with_article(name), n=name.removeprefix("~")) + ending
-        placed = Placed(concept, *_PLACES[place], _SMALL, flipped=self._flip())
+        placed = Placed(concept, *_PLACES[place], SMALL, flipped=self._flip())
         return Layout("place", background, (placed,), text)
 
     def _flip(self) -> bool:

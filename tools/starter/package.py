@@ -10,12 +10,14 @@ import tempfile
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from tools.starter.chinese import write_dictionary
 from tools.starter.concepts import load_concepts
 from tools.starter.config import Config
 from tools.starter.fetch import SOURCES
 from tools.starter.sampling import build_scheduler, read_prompts
+from tools.starter.steps import save_atomically
 from tools.starter.text_encoder import load_text_encoder
 from tools.starter.tokenizer import build_tokenizer
 from tools.starter.torchvision_guard import define_missing_ops
@@ -25,6 +27,12 @@ from tools.starter.vae import load_vae
 define_missing_ops()
 
 from diffusers import StableDiffusionPipeline  # noqa: E402
+
+_PARTS = (
+    ("text_encoder", "model.safetensors", ("text.pt",)),
+    ("unet", "diffusion_pytorch_model.safetensors", ("unet.pt",)),
+    ("vae", "diffusion_pytorch_model.safetensors", ("vae.pt", "vae-refined.pt")),
+)
 
 log = logging.getLogger(__name__)
 LICENCES = Path(__file__).with_name("licences")
@@ -74,6 +82,25 @@ def package(config: Config) -> Path:
     size = sum(path.stat().st_size for path in config.output.rglob("*") if path.is_file())
     log.info("packaged %s, %.1f MiB", config.output, size / 2**20)
     return config.output
+
+
+def unpack(config: Config) -> None:
+    """Put the packaged parts back into the work folder, so that training can go on from them.
+
+    The averaged weights are all that is needed: each stretch starts with a fresh optimiser.
+    """
+    config.run.mkdir(parents=True, exist_ok=True)
+    for folder, name, targets in _PARTS:
+        state = {
+            key: value.float() for key, value in load_file(config.output / folder / name).items()
+        }
+        for target in targets:
+            save_atomically(state, config.run / target)
+    for name in _TOKENIZER_FILES:
+        target = config.run / "tokenizer" / name
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(config.output / "tokenizer" / name, target)
+    log.info("the packaged model's parts are in %s", config.run)
 
 
 def _tidy_tokenizer(config: Config, folder: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import logging
 import random
 import time
+from collections import deque
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tools.starter import steps
 from tools.starter.concepts import Concept
 from tools.starter.config import STRETCHES, Config
 from tools.starter.curve import save_curve
-from tools.starter.data import Contexts, Data
+from tools.starter.data import Contexts, Data, LiveData
 from tools.starter.sampling import FORTY, build_scheduler, read_prompts, sample
 from tools.starter.torchvision_guard import define_missing_ops
 from tools.starter.vae import load_vae
@@ -58,9 +59,17 @@ def build_unet(config: Config) -> UNet2DConditionModel:
 
 
 def train_unet(
-    config: Config, concepts: list[Concept], drawings: np.ndarray, minutes: float, phase: str
+    config: Config,
+    concepts: list[Concept],
+    drawings: np.ndarray,
+    minutes: float,
+    phase: str,
+    samples: int = 0,
 ) -> None:
     """Train for `minutes` more, from `run/unet-<phase>.pt` where it exists.
+
+    With `samples` the phase ends after so many samples, and its learning rate follows their number
+    instead of the clock: the same machine then gives the same curve again.
 
     A phase is one stretch with its own learning-rate decay; its name picks the checkpoint. A
     phase that starts fresh continues from the averaged weights in `run/unet.pt` if there are any.
@@ -68,7 +77,7 @@ def train_unet(
     started = time.monotonic()
     torch.manual_seed(config.seed)
     stretch = STRETCHES.get(phase, STRETCHES["more"])
-    data = Data(config, stretch, concepts, drawings)
+    data = (LiveData if config.live else Data)(config, stretch, concepts, drawings)
     unet = build_unet(config).to(config.device)
     optimiser = torch.optim.AdamW(
         unet.parameters(), lr=stretch.learning_rate, betas=(0.9, 0.99), fused=True
@@ -104,24 +113,26 @@ def train_unet(
             save_curve(table, table.with_suffix(".png"))
 
     preparation = time.monotonic() - started
+    trained = torch.compile(unet) if config.compiled else unet
     budget = steps.Budget(minutes + progress["spent"] / 60, progress["spent"] + preparation)
     saved = shown = budget.spent
     rng = random.Random(config.seed + progress["step"])
     alphas = build_scheduler().alphas_cumprod.to(config.device)
-    losses: list[float] = []
-    while not budget.over:
+    losses: deque[torch.Tensor] = deque(maxlen=100)
+    while not (progress["seen"] >= samples if samples else budget.over):
+        share = progress["seen"] / samples if samples else budget.fraction
         rate = stretch.learning_rate * min(1, (progress["step"] + 1) / 200)
-        rate *= steps.cosine_tail(budget.fraction, stretch.decay_from)
+        rate *= steps.cosine_tail(share, stretch.decay_from)
         for group in optimiser.param_groups:
             group["lr"] = rate
         latents, contexts = data.batch(rng, config.unet_batch)
-        losses.append(_step(unet, optimiser, latents, contexts, alphas, config))
+        losses.append(_step(trained, optimiser, latents, contexts, alphas, config))
         progress["step"] += 1
         progress["seen"] += config.unet_batch
         if progress["step"] % _AVERAGE_EVERY == 0:
             average.update(unet)
         if progress["step"] % 100 == 0:
-            mean = sum(losses[-100:]) / len(losses[-100:])
+            mean = torch.stack(tuple(losses)).mean().item()
             _record(config.run / f"unet-{phase}.csv", progress, budget.spent, mean, rate)
             log.info("%(step)d steps, %(seen)d samples", progress)
             log.info("loss %.4f, rate %.2e, %.0f s", mean, rate, budget.spent)
@@ -142,7 +153,7 @@ def _step(
     contexts: torch.Tensor,
     alphas: torch.Tensor,
     config: Config,
-) -> float:
+) -> torch.Tensor:
     """One optimiser step on the v-prediction error; timesteps are spread evenly over the batch."""
     count = len(latents)
     strata = (torch.arange(count, device=latents.device) + torch.rand(1, device=latents.device)) % (
@@ -155,15 +166,14 @@ def _step(
     noise = torch.randn_like(latents)
     noisy = signal * latents + spread * noise
     target = signal * noise - spread * latents
-    fast = config.device != "cpu"
-    with torch.autocast(config.device.split(":")[0], torch.bfloat16, enabled=fast):
+    with torch.autocast(config.device.split(":")[0], torch.bfloat16, enabled=config.half):
         guess = unet(noisy, timesteps, contexts).sample
     loss = functional.mse_loss(guess.float(), target)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
     optimiser.step()
-    return loss.item()
+    return loss.detach()
 
 
 def _record(path: Path, progress: dict, spent: float, loss: float, rate: float) -> None:
@@ -180,6 +190,8 @@ def _record(path: Path, progress: dict, spent: float, loss: float, rate: float) 
 def _show(config: Config, average: steps.Average, contexts: Contexts, name: str) -> None:
     unet = build_unet(config).to(config.device).eval()
     average.copy_to(unet)
-    latents = sample(unet, contexts.of(read_prompts(FORTY)), contexts.of([""]), config)
+    latents = sample(
+        unet, contexts.of(read_prompts(FORTY)[: config.sheet_prompts]), contexts.of([""]), config
+    )
     pictures = load_vae(config).decode(latents).sample
     steps.save_sheet(steps.to_pictures(pictures), config.run / name, 10)
