@@ -16,6 +16,7 @@ from modules.gallery.saving import (
     output_folder,
     save_grid,
     save_image,
+    save_init_image,
     save_sheet,
     write_params_file,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "read_image_info",
     "save_grid",
     "save_image",
+    "save_init_image",
     "save_sheet",
     "thumbnail",
     "to_request",

@@ -18,6 +18,7 @@ from modules.gallery.encode import EncodedImage, encode_image
 from modules.gallery.errors import DiskFullError, ImageSaveError
 from modules.gallery.folder_lock import folder_lock
 from modules.gallery.grid import make_grid
+from modules.gallery.image_info import open_image, read_image_info
 from modules.gallery.names import sanitize_name
 from modules.gallery.patterns import NameContext, apply_pattern
 from modules.settings import atomic
@@ -33,6 +34,8 @@ DEFAULT_FOLDERS = {
     ("img2img", True): ("outdir_img2img_grids", "outputs/img2img-grids"),
 }
 """Setting and default by kind of job and whether it is a grid."""
+
+INIT_FOLDER = "outputs/init-images"
 
 _NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
@@ -60,11 +63,16 @@ def save_image(
     folder: Path | None = None,
     file_format: str | None = None,
     chunks: Mapping[str, str] | None = None,
+    name: str | None = None,
+    suffix: str = "",
+    caption: str | None = None,
 ) -> SavedImage:
     """Write one picture as the settings say; its name is new and no existing file is lost.
 
-    `folder` replaces the folder of the settings. An override of a single request must not choose
-    the `outdir_*` settings; that is the caller's to check.
+    `folder` replaces the folder of the settings, `name` their file name pattern and number; a taken
+    name gets a number behind it. `suffix` ends the name; `caption` goes into a text file beside it.
+    An override of a single request must not choose the `outdir_*` settings; that is the caller's to
+    check.
 
     Raises:
         DiskFullError: no space is left; the picture is unharmed.
@@ -75,16 +83,39 @@ def save_image(
     encoded = _encode(image, chosen, infotext, options, chunks)
     subfolders = bool(options.get("save_to_dirs", True))
     target = _folder(kind, False, context, options, paths, folder, subfolders)
-    name = _image_name(context, options, subfolders)
-    numbered = bool(options.get("save_images_add_number", True)) or not name
+    given = sanitize_name(name, 200) if name else ""
+    ending = sanitize_name(suffix, 60)
+    stem = given or _image_name(context, options, subfolders)
+    numbered = not given and (bool(options.get("save_images_add_number", True)) or not stem)
     with _named_errors(target):
         target.mkdir(parents=True, exist_ok=True)
         if numbered:
             with folder_lock(target, paths.cache / "locks"):
-                path = _write_numbered(target, "", name, encoded)
+                path = _write_numbered(target, "", stem, encoded, ending)
         else:
-            path = _write_named(target, name, encoded, options)
-    return _with_side_files(image, path, infotext, encoded, options)
+            action = options.get("save_images_replace_action", "Replace")
+            path = _write_named(target, stem + ending, encoded, not given and action == "Replace")
+    return _with_side_files(image, path, infotext, encoded, options, caption)
+
+
+def save_init_image(source: Path, options: Mapping[str, Any], paths: Paths) -> str:
+    """Copy a job's input picture to the folder for init images, unless it is there already.
+
+    Gives the MD5 of its pixels, which is its name and the infotext's "Init image hash".
+
+    Raises:
+        GalleryError: it cannot be read or written.
+    """
+    data = source.read_bytes()
+    image = open_image(data)
+    digest = hashlib.md5(image.tobytes(), usedforsecurity=False).hexdigest()
+    folder = paths.data / Path(str(options.get("outdir_init_images") or INIT_FOLDER)).expanduser()
+    path = folder / f"{digest}.{read_image_info(data).format.lower() or 'png'}"
+    with _named_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            atomic.write_bytes(path, data)
+    return digest
 
 
 def save_grid(
@@ -193,10 +224,12 @@ def _image_name(context: NameContext, options: Mapping[str, Any], subfolders: bo
     return sanitize_name(apply_pattern(pattern, context), 200)
 
 
-def _write_numbered(folder: Path, basename: str, name: str, encoded: EncodedImage) -> Path:
+def _write_numbered(
+    folder: Path, basename: str, name: str, encoded: EncodedImage, suffix: str = ""
+) -> Path:
     """Create `NNNNN-name.ext` or `grid-NNNN-name.ext` under the next free number."""
     first = next_number(folder, basename)
-    ending = f"-{name}" if name else ""
+    ending = (f"-{name}" if name else "") + suffix
     for number in range(first, first + MAX_NUMBER_TRIES):
         start = f"{basename}-{number:04}" if basename else f"{number:05}"
         path = folder / f"{start}{ending}.{encoded.extension}"
@@ -208,12 +241,10 @@ def _write_numbered(folder: Path, basename: str, name: str, encoded: EncodedImag
     raise ImageSaveError(f"No free number was found in the folder {folder}.")
 
 
-def _write_named(
-    folder: Path, name: str, encoded: EncodedImage, options: Mapping[str, Any]
-) -> Path:
-    """Create `name.ext`; an existing one is replaced, or evaded by a number, as set."""
+def _write_named(folder: Path, name: str, encoded: EncodedImage, replaces: bool) -> Path:
+    """Create `name.ext`; an existing one is replaced, or evaded by a number."""
     path = folder / f"{name}.{encoded.extension}"
-    if options.get("save_images_replace_action", "Replace") == "Replace":
+    if replaces:
         atomic.write_bytes(path, encoded.data)
         return path
     for number in range(MAX_NUMBER_TRIES):
@@ -232,13 +263,16 @@ def _with_side_files(
     infotext: str,
     encoded: EncodedImage,
     options: Mapping[str, Any],
+    caption: str | None = None,
 ) -> SavedImage:
     """The `.txt` and the smaller JPEG beside the file; their failure does not lose the picture."""
     copies: list[Path] = []
     note = encoded.note
     try:
-        if options.get("save_txt", False) and infotext:
-            atomic.write_text(path.with_suffix(".txt"), infotext + "\n")
+        beside = infotext + "\n" if options.get("save_txt", False) and infotext else ""
+        beside = caption if caption is not None else beside
+        if beside:
+            atomic.write_text(path.with_suffix(".txt"), beside)
             copies.append(path.with_suffix(".txt"))
         small = _small_copy(image, infotext, encoded, options)
         if small is not None:

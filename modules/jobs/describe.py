@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from modules.jobs.picture_plan import ROLES, is_shown
 from modules.jobs.records import FINISHED, RUNNING, ImageRecord, JobRecord
 
 MAX_TEXT = 2000
@@ -34,22 +35,37 @@ def image_json(image: ImageRecord) -> dict[str, Any]:
 
 
 def ordered_images(record: JobRecord) -> list[ImageRecord]:
-    """Grid first, as A1111's gallery shows them."""
+    """Grid first, as A1111's gallery shows them; masks behind their images where these are wanted.
+
+    ``infotexts`` of the ``info`` object has the same order.
+    """
     grid = record.grid()
-    return ([grid] if grid else []) + record.pictures()
+    options = record.prepared.get("options") or {}
+    beside = [
+        image
+        for kind in ROLES
+        if is_shown(kind, options)
+        for image in record.images
+        if image.kind == kind
+    ]
+    ordered = [grid] if grid else []
+    for picture in record.pictures():
+        ordered.append(picture)
+        ordered += [image for image in beside if image.index == picture.index]
+    return ordered
 
 
 def brief_json(record: JobRecord, position: int | None, progress: float) -> dict[str, Any]:
-    """One line of the queue."""
-    request = record.prepared["request"]
-    prompts = record.prepared["all_prompts"]
-    negatives = record.prepared["all_negative_prompts"]
+    """One line of the queue; fields that a kind of job does not have are null."""
+    prepared = record.prepared
+    request = prepared.get("request") or {}
     pictures = record.pictures()
     shown = ordered_images(record)
     end = record.finished or time.time()
     return {
         "id": record.id,
         "kind": record.kind,
+        "tab": "outpaint" if request.get("outpaint") else record.kind,
         "state": record.state,
         "position": position,
         "client": record.client.partition(":")[0],
@@ -57,14 +73,17 @@ def brief_json(record: JobRecord, position: int | None, progress: float) -> dict
         "started": record.started,
         "finished": record.finished,
         "seconds": None if record.started is None else round(end - record.started, 2),
-        "prompt": (prompts[0] if prompts else "")[:MAX_TEXT],
-        "negative_prompt": (negatives[0] if negatives else "")[:MAX_TEXT],
-        "seed": record.prepared["all_seeds"][0],
-        "width": request["width"],
-        "height": request["height"],
-        "steps": request["steps"],
-        "sampler": request["sampler_name"],
-        "checkpoint": record.prepared["options"].get("sd_model_checkpoint"),
+        "prompt": _first(prepared, "all_prompts", "")[:MAX_TEXT],
+        "negative_prompt": _first(prepared, "all_negative_prompts", "")[:MAX_TEXT],
+        "seed": None if record.kind == "extras" else _first(prepared, "all_seeds", None),
+        "width": request.get("width"),
+        "height": request.get("height"),
+        "steps": request.get("steps"),
+        "sampler": request.get("sampler_name"),
+        "upscaler": request.get("upscaler_1") if record.kind == "extras" else None,
+        "checkpoint": (prepared.get("options") or {}).get("sd_model_checkpoint")
+        if prepared.get("checkpoint")
+        else None,
         "image_count": record.image_count,
         "total_images": record.image_count,
         "images_done": len(pictures),
@@ -86,28 +105,35 @@ def job_json(record: JobRecord, position: int | None, progress: float) -> dict[s
     if record.started is not None and record.finished is not None:
         timings["run_s"] = round(record.finished - record.started, 3)
         timings["total_s"] = round(record.finished - record.created, 3)
+    told = record.state in FINISHED or record.state == RUNNING
     return {
         **brief_json(record, position, progress),
-        "prompt": prepared["all_prompts"][0],
-        "negative_prompt": prepared["all_negative_prompts"][0],
+        "prompt": _first(prepared, "all_prompts", ""),
+        "negative_prompt": _first(prepared, "all_negative_prompts", ""),
         "images": [image_json(image) for image in ordered_images(record)],
-        "request": prepared["request"],
+        "request": prepared.get("request"),
         "parameters": parameters_json(prepared),
-        "info": info_object(record)
-        if record.state in FINISHED or record.state == RUNNING
-        else None,
+        "info": info_object(record) if told and record.kind != "extras" else None,
         "timings": timings,
     }
 
 
+def _first(prepared: Mapping[str, Any], name: str, otherwise: Any) -> Any:
+    values = prepared.get(name) or ()
+    return values[0] if values else otherwise
+
+
 def parameters_json(prepared: Mapping[str, Any]) -> dict[str, Any]:
     """What a job will really use: the request with everything settled."""
+    request = prepared.get("request") or {}
+    if prepared.get("kind") == "extras":
+        return dict(request)
     return {
-        **prepared["request"],
-        "prompt": prepared["all_prompts"][0],
-        "negative_prompt": prepared["all_negative_prompts"][0],
-        "all_seeds": prepared["all_seeds"],
-        "all_subseeds": prepared["all_subseeds"],
+        **request,
+        "prompt": _first(prepared, "all_prompts", ""),
+        "negative_prompt": _first(prepared, "all_negative_prompts", ""),
+        "all_seeds": prepared.get("all_seeds"),
+        "all_subseeds": prepared.get("all_subseeds"),
         "templates": prepared.get("templates"),
     }
 
@@ -120,7 +146,9 @@ def info_object(record: JobRecord) -> dict[str, Any]:
     grid = record.grid()
     facts = pictures[0].facts if pictures else {}
     done = len(pictures) or len(prepared["all_seeds"])
-    infotexts = ([grid.infotext] if grid else []) + [image.infotext for image in pictures]
+    infotexts = [image.infotext for image in ordered_images(record)]
+    restored = bool(request["restore_faces"])
+    strong = record.kind == "img2img" or request.get("enable_hr")
     stamp = time.strftime("%Y%m%d%H%M%S", time.localtime(record.started or record.created))
     return {
         "prompt": prepared["all_prompts"][0],
@@ -138,21 +166,21 @@ def info_object(record: JobRecord) -> dict[str, Any]:
         "cfg_scale": request["cfg_scale"],
         "steps": request["steps"],
         "batch_size": request["batch_size"],
-        "restore_faces": bool(request["restore_faces"]),
-        "face_restoration_model": None,
+        "restore_faces": restored,
+        "face_restoration_model": options.get("face_restoration_model") if restored else None,
         "sd_model_name": facts.get("model_name") or "",
         "sd_model_hash": facts.get("model_hash") or "",
         "sd_vae_name": facts.get("vae_name"),
         "sd_vae_hash": facts.get("vae_hash"),
         "seed_resize_from_w": request["seed_resize_from_w"],
         "seed_resize_from_h": request["seed_resize_from_h"],
-        "denoising_strength": None if record.kind == "txt2img" else request["denoising_strength"],
+        "denoising_strength": request["denoising_strength"] if strong else None,
         "extra_generation_params": facts.get("extra") or {},
         "index_of_first_image": 1 if grid else 0,
         "infotexts": infotexts,
         "styles": request["styles"],
         "job_timestamp": stamp,
         "clip_skip": int(facts.get("clip_skip") or options.get("CLIP_stop_at_last_layers") or 1),
-        "is_using_inpainting_conditioning": False,
+        "is_using_inpainting_conditioning": bool(facts.get("is_using_inpainting_conditioning")),
         "version": str(facts.get("version") or ""),
     }

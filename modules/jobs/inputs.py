@@ -5,6 +5,7 @@ A job in the queue names a picture as ``input:<sha256>``; the bytes are those th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -89,6 +90,8 @@ class InputStore:
             except OSError:
                 raise _gone(ref, field) from None
         _check_megapixels(facts, field, max_megapixels)
+        with contextlib.suppress(OSError):
+            os.utime(path)
         return self._stored(digest, path, facts)
 
     def path(self, ref: str, field: str = "image") -> Path:

@@ -12,30 +12,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from modules.catalog import Catalog, CheckpointInfo
+from modules.jobs.fetching import FetchRules
 from modules.jobs.folders import check_output_folder
 from modules.jobs.inputs import InputStore
-from modules.jobs.seeds import expand_seeds, fix_seed
-from modules.jobs.translating import translate_all
-from modules.prompts import (
-    Dictionary,
-    StyleBook,
-    WildcardLibrary,
-    apply_styles,
-    expand,
-    strip_comments,
-)
+from modules.jobs.pictures import PictureDoor
+from modules.jobs.preparing.extras import settle_extras
+from modules.jobs.preparing.pictures import check_inputs_given, take_pictures
+from modules.jobs.preparing.prompts import PromptSettler
+from modules.jobs.preparing.resources import ResourceSettler
+from modules.jobs.seeds import fix_seed
+from modules.prompts import Dictionary, StyleBook, WildcardLibrary
 from modules.requests.errors import NotFoundInList, RequestError, shorten
+from modules.requests.extras import ExtrasRequest
 from modules.requests.generation import GenerationRequest
+from modules.requests.hires import with_first_pass_size
 from modules.requests.limits import Limits, check_budget
 from modules.requests.prepared import PreparedJob
 from modules.requests.samplers import resolve_sampler
+from modules.requests.scripts import apply_scripts
 from modules.settings.options import OptionError
 from modules.settings.store import OptionStore
 
-NO_STYLE = "None"
-"""What A1111's clients send when no style is chosen."""
-MAX_PROMPT_CHARACTERS = 4_000_000
-"""Of all images' prompts of one job together."""
+JobRequest = GenerationRequest | ExtrasRequest
 
 
 @dataclass(frozen=True)
@@ -55,51 +53,97 @@ class Preparer:
         """How much one job may ask for now."""
         return Limits.from_options(self.options.as_dict()).within(self.ceiling)
 
-    def prepare(self, request: GenerationRequest, job_id: str, client: str) -> PreparedJob:
-        """Settle one request.
+    def prepare(self, request: JobRequest, job_id: str, client: str) -> PreparedJob:
+        """Settle one request; its pictures are stored, nothing else is.
 
         Raises:
             RequestError: what is wrong and what is allowed.
         """
+        if request.output_folder:
+            check_output_folder(self.catalog.paths, "output_folder", request.output_folder)
+        if isinstance(request, ExtrasRequest):
+            return self._extras(request, job_id, client)
+        return self._generation(request, job_id, client)
+
+    def _generation(self, asked: GenerationRequest, job_id: str, client: str) -> PreparedJob:
+        request = with_first_pass_size(apply_scripts(asked))
         check_budget(request, self.limits)
-        _refuse_what_is_not_there(request)
+        check_inputs_given(request)
         sampler, scheduler = resolve_sampler(request.chosen_sampler(), request.scheduler)
-        effective = self._effective_options(request)
+        effective = self._effective_options(request.override_settings)
         warnings: list[str] = []
         checkpoint = self._checkpoint(request, effective, warnings)
         vae = self._vae(request, effective, checkpoint, warnings)
+        settler = ResourceSettler(self.catalog)
+        resources, names = settler.settle(request, effective, warnings)
+        request, files = take_pictures(request, self._door(effective), self.limits)
         settled = request.sized().model_copy(
             update={
+                **names,
                 "seed": fix_seed(request.seed),
                 "subseed": fix_seed(request.subseed),
                 "sampler_name": sampler.name,
                 "scheduler": scheduler.label,
             }
         )
-        prompts = self._prompts(settled, effective, warnings)
-        translated = translate_all(
-            prompts.positive, prompts.negative, self.dictionary(checkpoint, effective)
+        dictionary = self.dictionary(checkpoint, effective)
+        prompts = PromptSettler(self.styles, self.wildcards).settle(
+            settled, effective, dictionary, warnings
         )
-        warnings += translated.notes
-        if settled.restore_faces:
-            warnings.append("No face restorer is installed; faces stay as they are.")
         return PreparedJob(
             id=job_id,
             kind=settled.kind,
             request=settled.model_dump(mode="json"),
             options=effective,
-            all_prompts=translated.positive,
-            all_negative_prompts=translated.negative,
+            all_prompts=prompts.positive,
+            all_negative_prompts=prompts.negative,
             all_seeds=prompts.seeds,
             all_subseeds=prompts.subseeds,
             checkpoint=str(checkpoint.path),
             vae=vae,
             templates=prompts.templates,
-            originals=translated.originals,
+            originals=prompts.originals,
+            inputs=files,
+            resources={**resources, **prompts.hires()},
             created=time.time(),
             client=client,
             warnings=warnings,
         )
+
+    def _extras(self, asked: ExtrasRequest, job_id: str, client: str) -> PreparedJob:
+        effective = self._effective_options(asked.override_settings)
+        settler = ResourceSettler(self.catalog)
+        request, files, resources = settle_extras(
+            asked, self._door(effective), settler, self.limits
+        )
+        count = len(request.images)
+        return PreparedJob(
+            id=job_id,
+            kind=request.kind,
+            request=request.model_dump(mode="json"),
+            options=effective,
+            all_prompts=[""] * count,
+            all_negative_prompts=[""] * count,
+            all_seeds=[-1] * count,
+            all_subseeds=[-1] * count,
+            inputs=files,
+            resources=resources,
+            created=time.time(),
+            client=client,
+        )
+
+    def _door(self, options: Mapping[str, Any]) -> PictureDoor:
+        # A request may forbid itself to fetch, but not allow itself what the settings forbid.
+        stored, wished = (
+            FetchRules.from_options(self.options.as_dict()),
+            FetchRules.from_options(options),
+        )
+        rules = FetchRules(
+            stored.enabled and wished.enabled,
+            stored.forbid_local or wished.forbid_local,
+            wished.user_agent,
+        )
+        return PictureDoor(self.inputs, rules, self.limits.input_megapixels)
 
     def chosen_checkpoint(self) -> CheckpointInfo | None:
         """The checkpoint that the settings name, or the best there is; None without any."""
@@ -113,12 +157,12 @@ class Preparer:
             return None
         return self.catalog.dictionary(checkpoint)
 
-    def _effective_options(self, request: GenerationRequest) -> dict[str, Any]:
-        for key, value in request.override_settings.items():
+    def _effective_options(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        for key, value in overrides.items():
             if key.startswith("outdir_") and isinstance(value, str):
                 check_output_folder(self.catalog.paths, key, value)
         try:
-            return self.options.with_overrides(request.override_settings)
+            return self.options.with_overrides(overrides)
         except OptionError as error:
             raise RequestError(
                 f"override_settings.{error.key}",
@@ -187,98 +231,3 @@ class Preparer:
                 raise
             warnings.append(f"{error.sentence} The checkpoint's own VAE was used.")
             return None
-
-    def _prompts(
-        self, request: GenerationRequest, effective: dict[str, Any], warnings: list[str]
-    ) -> _Prompts:
-        """Styles first, then comments away, then wildcards with each image's own seed."""
-        for name in request.styles:
-            if name != NO_STYLE and self.styles.get(name) is None:
-                raise NotFoundInList("styles", name, [style.name for style in self.styles.list()])
-        prompt, negative = apply_styles(
-            request.prompt, request.negative_prompt, request.styles, self.styles
-        )
-        if effective.get("enable_prompt_comments", True):
-            prompt, negative = strip_comments(prompt), strip_comments(negative)
-        count = request.batch_size * request.n_iter
-        if (len(prompt) + len(negative)) * count > MAX_PROMPT_CHARACTERS:
-            raise RequestError(
-                "prompt",
-                f"{len(prompt) + len(negative)} characters",
-                f"{count} images with this prompt exceed {MAX_PROMPT_CHARACTERS} characters; "
-                "ask for fewer images or a shorter prompt.",
-            )
-        seeds, subseeds = expand_seeds(
-            request.seed, request.subseed, request.subseed_strength, count
-        )
-        if not effective.get("enable_wildcards", True):
-            return _Prompts([prompt] * count, [negative] * count, seeds, subseeds, None)
-        return self._expand(prompt, negative, seeds, subseeds, request, warnings)
-
-    def _expand(
-        self,
-        prompt: str,
-        negative: str,
-        seeds: list[int],
-        subseeds: list[int],
-        request: GenerationRequest,
-        warnings: list[str],
-    ) -> _Prompts:
-        # With a variation strength all images share the seed; wildcards still differ.
-        varied = subseeds if request.subseed_strength > 0 else seeds
-        positives, negatives = [], []
-        total = 0
-        for seed in varied:
-            first = expand(prompt, seed, self.wildcards)
-            second = expand(negative, seed, self.wildcards)
-            for warning in (*first.warnings, *second.warnings):
-                if warning.message not in warnings:
-                    warnings.append(warning.message)
-            positives.append(first.text)
-            negatives.append(second.text)
-            total += len(first.text) + len(second.text)
-            if total > MAX_PROMPT_CHARACTERS:
-                raise RequestError(
-                    "prompt",
-                    prompt,
-                    f"the wildcards grow to more than {MAX_PROMPT_CHARACTERS} characters.",
-                )
-        changed = any(text != prompt for text in positives) or any(
-            text != negative for text in negatives
-        )
-        templates = [prompt, negative] if changed else None
-        return _Prompts(positives, negatives, seeds, subseeds, templates)
-
-
-@dataclass(frozen=True)
-class _Prompts:
-    """One entry per image, and the texts before wildcards if those changed anything."""
-
-    positive: list[str]
-    negative: list[str]
-    seeds: list[int]
-    subseeds: list[int]
-    templates: list[str] | None
-
-
-def _refuse_what_is_not_there(request: GenerationRequest) -> None:
-    if request.kind != "txt2img":
-        raise RequestError("kind", request.kind, "allowed in this version: txt2img.")
-    if request.enable_hr:
-        raise RequestError(
-            "enable_hr", True, "Hires. fix is not part of this version; allowed: false."
-        )
-    if request.refiner_checkpoint and request.refiner_checkpoint != "None":
-        raise RequestError(
-            "refiner_checkpoint",
-            request.refiner_checkpoint,
-            "the refiner is not part of this version; leave it empty.",
-        )
-    if request.script_name and request.script_name != "None":
-        raise RequestError(
-            "script_name", request.script_name, f"Script '{shorten(request.script_name)}' not found"
-        )
-    for name in request.alwayson_scripts:
-        raise RequestError(
-            "alwayson_scripts", name, f"always on script '{shorten(name)}' not found"
-        )

@@ -10,6 +10,8 @@ from typing import Any
 
 from modules.jobs.records import RUNNING, JobRecord
 
+STEPPED_KINDS = ("txt2img", "img2img")
+"""Jobs whose time goes with steps and megapixels; Extras go picture by picture."""
 SMOOTHING = 0.3
 """Weight of the newest step in the running mean of step times."""
 
@@ -19,6 +21,8 @@ class ProgressSnapshot:
     """Everything a progress bar needs: ``eta``, ``elapsed`` in seconds, ``progress`` in 0 .. 1."""
 
     job: str | None = None
+    kind: str = ""
+    """txt2img, img2img or extras."""
     state: str = "idle"
     progress: float = 0.0
     eta: float | None = None
@@ -46,6 +50,7 @@ class ProgressSnapshot:
         """The object that the live channel and ``/easel/v1`` send."""
         return {
             "job": self.job,
+            "kind": self.kind,
             "state": self.state,
             "progress": round(self.progress, 4),
             "eta": None if self.eta is None else round(self.eta, 2),
@@ -60,6 +65,14 @@ class ProgressSnapshot:
             "elapsed": round(self.elapsed, 2),
             "preview_id": self.preview_id,
         }
+
+
+def iterations(record: JobRecord) -> int:
+    """How many batches (or, in Extras, pictures) a job goes through."""
+    request = record.prepared.get("request") or {}
+    if record.kind == "extras":
+        return max(1, len(request.get("images") or ()))
+    return max(1, int(request.get("n_iter") or 1))
 
 
 @dataclass
@@ -77,13 +90,17 @@ class Pace:
         """Seconds that a waiting job will take, or None when nothing is known."""
         if self.seconds is None:
             return None
-        request = record.prepared["request"]
-        return self.seconds * batch_megapixels(request) * request["steps"] * request["n_iter"]
+        if record.kind not in STEPPED_KINDS:
+            return None
+        request = record.prepared.get("request") or {}
+        steps = int(request.get("steps") or 1) * int(request.get("n_iter") or 1)
+        return self.seconds * batch_megapixels(request) * steps
 
 
 def batch_megapixels(request: dict[str, Any]) -> float:
-    """Megapixels that one step computes."""
-    return request["width"] * request["height"] * request["batch_size"] / 1e6
+    """Megapixels that one step computes; 0 for jobs without a size of their own."""
+    area = int(request.get("width") or 0) * int(request.get("height") or 0)
+    return area * int(request.get("batch_size") or 1) / 1e6
 
 
 class ProgressMeter:
@@ -92,15 +109,15 @@ class ProgressMeter:
     def __init__(
         self, record: JobRecord, pace: Pace, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        request = record.prepared["request"]
+        request = record.prepared.get("request") or {}
         self.job = record.id
         self.record = record
         self._pace = pace
         self._clock = clock
         self._lock = threading.Lock()
-        self._batch_size = request["batch_size"]
-        self._iterations = request["n_iter"]
-        self._steps = request["steps"]
+        self._batch_size = int(request.get("batch_size") or 1)
+        self._iterations = iterations(record)
+        self._steps = int(request.get("steps") or 0)
         self._megapixels = batch_megapixels(request)
         self._begun = clock()
         self._started = record.started
@@ -136,6 +153,7 @@ class ProgressMeter:
             self._last_tick = now
             self._phase = "sampling"
             self._iteration, self._step, self._steps = iteration, step, max(steps, 1)
+            self._iterations = max(self._iterations, iteration + 1)
 
     def saving(self) -> None:
         """The last step is done; images are on their way to disk."""
@@ -152,7 +170,7 @@ class ProgressMeter:
     def finish(self) -> None:
         """Remember this job's pace for the next one's first guess."""
         with self._lock:
-            if self._step_seconds is not None:
+            if self._step_seconds is not None and self.record.kind in STEPPED_KINDS:
                 self._pace.learn(self._step_seconds, self._megapixels)
 
     def snapshot(self, waiting: int = 0) -> ProgressSnapshot:
@@ -164,6 +182,7 @@ class ProgressMeter:
             number, mime, data = self._preview or (0, None, None)
             return ProgressSnapshot(
                 job=self.job,
+                kind=self.record.kind,
                 state=RUNNING,
                 progress=min(progress, 1.0),
                 eta=self._eta(),
@@ -187,7 +206,8 @@ class ProgressMeter:
 
     def _eta(self) -> float | None:
         seconds = self._step_seconds
-        if seconds is None and self._pace.seconds is not None:
+        stepped = self.record.kind in STEPPED_KINDS
+        if seconds is None and self._pace.seconds is not None and stepped:
             seconds = self._pace.seconds * self._megapixels
         if seconds is None:
             return None

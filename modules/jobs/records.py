@@ -47,7 +47,7 @@ class ImageRecord:
     index: int
     """Position in the job's images; the grid has -1."""
     kind: str
-    """``image`` or ``grid``."""
+    """``image``, ``grid``, or what lies beside an image: the roles of ``ImageDone``."""
     path: str
     """File on disk; empty when it could not be written anywhere and lives in memory only."""
     name: str

@@ -19,24 +19,25 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from modules.gallery import (
+    GalleryError,
     ImageSaveError,
     SavedImage,
     context_of,
     encode_image,
-    image_infotext,
     make_grid,
     open_image,
     save_image,
+    save_init_image,
     save_sheet,
     write_params_file,
 )
+from modules.jobs.picture_plan import PicturePlan, is_of_use, plan_picture, started
 from modules.jobs.records import ImageRecord, JobRecord
 from modules.jobs.store import JobStore
 from modules.requests import events
@@ -68,8 +69,11 @@ class ResultKeeper:
         self._memory: OrderedDict[str, bytes] = OrderedDict()
         self._memory_lock = threading.Lock()
 
-    def keep(self, record: JobRecord, event: events.ImageDone) -> Future[ImageRecord]:
-        """Save one picture in the background; the future gives its record."""
+    def keep(self, record: JobRecord, event: events.ImageDone) -> Future[ImageRecord | None]:
+        """Save one picture in the background; the future gives its record.
+
+        None: a picture beside the result that the settings do not want.
+        """
         return self._executor.submit(self._keep, record, event)
 
     def in_memory(self, image_id: str) -> bytes | None:
@@ -85,61 +89,77 @@ class ResultKeeper:
         """Delete the oldest unsaved pictures beyond the cache's size; called once at start."""
         self._executor.submit(_prune, self.paths.cache / UNSAVED_FOLDER, CACHE_BYTES)
 
-    def _keep(self, record: JobRecord, event: events.ImageDone) -> ImageRecord:
-        prepared = record.prepared
-        options, request = prepared["options"], prepared["request"]
+    def _keep(self, record: JobRecord, event: events.ImageDone) -> ImageRecord | None:
+        if not is_of_use(event, record.prepared["options"]):
+            return None
         image = Image.frombytes(event.mode, (event.width, event.height), event.data)
-        facts = {"width": request["width"], "height": request["height"], **event.facts}
-        facts["version"] = self._version
-        text = image_infotext(
-            facts,
-            request,
-            options,
-            templates=prepared.get("templates"),
-            originals=_of_image(prepared.get("originals"), event.index),
-            version=self._version,
-        )
-        batch = max(1, int(request["batch_size"]))
-        context = replace(
-            context_of(facts, request, options, job_started=_started(record)),
-            all_seeds=tuple(prepared["all_seeds"]),
-            batch_index=event.index % batch,
-            iteration=event.index // batch,
-        )
-        wanted = (
-            record.save and options.get("samples_save", True) and not request["do_not_save_samples"]
-        )
-        if facts.get("incomplete") and not options.get("save_incomplete_images", False):
-            wanted = False
+        init_hash = self._save_init_image(record, event)
+        if init_hash:
+            extra = {**(event.facts.get("extra") or {}), "Init image hash": init_hash}
+            event = replace(event, facts={**event.facts, "extra": extra})
+        plan = plan_picture(record, event, self.paths, self._version)
         image_id = secrets.token_hex(16)
-        saved, note = None, None
-        if wanted:
-            try:
-                saved = save_image(image, text, context, options, self.paths, kind=record.kind)
-                note = saved.note or None
-            except ImageSaveError as error:
-                note = error.sentence
-        path, name = self._place(saved, image_id, image, text, options, f"{event.index:05}")
-        if event.index == 0 and self._write_params:
-            write_params_file(self.paths, text)
+        saved, note = self._save(image, plan, record.kind) if plan.wanted else (None, None)
+        name = f"{event.index:05}{plan.suffix}"
+        path, name = self._place(saved, image_id, image, plan.text, plan.options, name)
+        first = event.index == 0 and event.role == "image" and record.kind != "extras"
+        if first and self._write_params:
+            write_params_file(self.paths, plan.text)
+        seeds = record.prepared["all_seeds"]
+        seed = plan.facts.get("seed", seeds[min(event.index, len(seeds) - 1)])
         kept = ImageRecord(
             id=image_id,
             job=record.id,
             index=event.index,
-            kind="image",
+            kind=event.role,
             path=path,
             name=name,
             width=image.width,
             height=image.height,
-            seed=int(facts.get("seed", prepared["all_seeds"][event.index])),
-            infotext=text,
+            seed=int(seed),
+            infotext=plan.text,
             saved=saved is not None,
             note=note,
             created=time.time(),
-            facts=facts,
+            facts=plan.facts,
         )
         self._store.add_image(kept)
         return kept
+
+    def _save(
+        self, image: Image.Image, plan: PicturePlan, kind: str
+    ) -> tuple[SavedImage | None, str | None]:
+        """The file in the output folder, and a sentence when something is not as it should be."""
+        try:
+            saved = save_image(
+                image,
+                plan.text,
+                plan.context,
+                plan.options,
+                self.paths,
+                kind=kind,
+                folder=plan.folder,
+                name=plan.name,
+                suffix=plan.suffix,
+                chunks=plan.chunks,
+                caption=plan.caption,
+            )
+        except ImageSaveError as error:
+            return None, error.sentence
+        return saved, saved.note or None
+
+    def _save_init_image(self, record: JobRecord, event: events.ImageDone) -> str | None:
+        """Keep the picture that a job began with, once, under the MD5 of its pixels."""
+        options, request = record.prepared["options"], record.prepared["request"]
+        if record.kind != "img2img" or not options.get("save_init_img") or not record.save:
+            return None
+        refs = request["init_images"]
+        ref = refs[event.index % len(refs)]
+        try:
+            return save_init_image(Path(record.prepared["inputs"][ref]), options, self.paths)
+        except (GalleryError, OSError) as error:
+            log.warning("job %s: its init image was not saved: %s", record.id, error)
+            return None
 
     def _place(
         self,
@@ -181,6 +201,8 @@ class ResultKeeper:
         """
         options, request = prepared.options, prepared.request
         pictures = record.pictures()
+        if record.kind == "extras":
+            return None
         single = len(pictures) < 2 and options.get("grid_only_if_multiple", True)
         wanted = options.get("return_grid", True) or options.get("grid_save", True)
         if not pictures or single or not wanted or not record.save or request["do_not_save_grid"]:
@@ -193,7 +215,7 @@ class ResultKeeper:
         sheet = make_grid(images, int(request["batch_size"]), options)
         first = pictures[0]
         context = replace(
-            context_of(first.facts, request, options, job_started=_started(record)),
+            context_of(first.facts, request, options, job_started=started(record)),
             all_seeds=tuple(record.prepared["all_seeds"]),
             is_grid=True,
         )
@@ -230,10 +252,6 @@ class ResultKeeper:
         return Path(picture.path).read_bytes() if data is None else data
 
 
-def _started(record: JobRecord) -> datetime:
-    return datetime.fromtimestamp(record.started or record.created)
-
-
 def _prune(folder: Path, limit: int) -> None:
     """Keep the newest files of a cache folder within ``limit`` bytes."""
     files = []
@@ -246,8 +264,3 @@ def _prune(folder: Path, limit: int) -> None:
         total += size
         if total > limit:
             path.unlink(missing_ok=True)
-
-
-def _of_image(originals: Any, index: int) -> list[str] | None:
-    """One image's texts before translation; jobs of older versions have none."""
-    return originals[index] if originals and index < len(originals) else None

@@ -11,6 +11,7 @@ from typing import Any
 from modules.jobs.backends.base import Backend, Outcome
 from modules.jobs.describe import image_json
 from modules.jobs.fanout import Fanout
+from modules.jobs.picture_plan import is_shown
 from modules.jobs.progress import ProgressMeter
 from modules.jobs.records import DONE, FAILED, INTERRUPTED, QUEUED, ImageRecord, JobRecord
 from modules.jobs.results import ResultKeeper
@@ -60,10 +61,12 @@ class JobRun:
         self._backend = backend
         self._asked: list[str] = []
         self._warnings = list(record.warnings)
-        self._saving: list[Future[ImageRecord]] = []
+        self._saving: list[Future[ImageRecord | None]] = []
         # A picture that an interruption left half done is made again.
         self._kept = {
-            image.index for image in record.pictures() if not image.facts.get("incomplete")
+            (image.kind, image.index)
+            for image in record.images
+            if not image.facts.get("incomplete")
         }
         self._news_due = 0.0
 
@@ -177,19 +180,22 @@ class JobRun:
         self._fanout.publish({"type": "warning", "job": self.record.id, "message": message})
 
     def _keep(self, event: events.ImageDone) -> None:
-        if event.index in self._kept:
+        place = (event.role, event.index)
+        if place in self._kept:
             return  # it was saved before the engine died, and the same seed gives the same picture
         if self.closing and event.facts.get("incomplete"):
             return  # the next start makes it in full
-        self._kept.add(event.index)
+        self._kept.add(place)
         future = self._keeper.keep(self.record, event)
         future.add_done_callback(self._tell_image)
         self._saving.append(future)
 
-    def _tell_image(self, future: Future[ImageRecord]) -> None:
+    def _tell_image(self, future: Future[ImageRecord | None]) -> None:
         if future.cancelled() or future.exception() is not None:
             return
-        self._tell(future.result())
+        image = future.result()
+        if image is not None and is_shown(image.kind, self.record.prepared["options"]):
+            self._tell(image)
 
     def _tell(self, image: ImageRecord) -> None:
         self._fanout.publish({"type": "image", "job": self.record.id, "image": image_json(image)})

@@ -23,8 +23,8 @@ def choose_next(
     if not waiting:
         return None
     front = waiting[0]
-    if loaded is None or front.prepared.get("checkpoint") == loaded:
-        return front
+    if loaded is None or front.prepared.get("checkpoint") in (None, loaded):
+        return front  # a job without a checkpoint (Extras) needs no other to be loaded
     if overtaken.get(front.id, 0) >= MAX_OVERTAKEN:
         return front
     for job in waiting[1:LOOK_AHEAD]:

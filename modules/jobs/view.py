@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from modules.jobs.describe import brief_json, job_json
-from modules.jobs.progress import Pace, ProgressMeter, ProgressSnapshot
+from modules.jobs.progress import Pace, ProgressMeter, ProgressSnapshot, iterations
 from modules.jobs.records import FINISHED, QUEUED, RUNNING, JobRecord
 from modules.jobs.run import JobRun
 from modules.jobs.store import JobStore
@@ -85,12 +85,12 @@ class QueueView:
         return self._snapshot_of(self.store.get(job_id))
 
     def _snapshot_of(self, record: JobRecord) -> ProgressSnapshot:
-        request = record.prepared["request"]
+        request = record.prepared.get("request") or {}
         fields = {
             "job": record.id,
             "state": record.state,
-            "steps": request["steps"],
-            "iterations": request["n_iter"],
+            "steps": int(request.get("steps") or 0),
+            "iterations": iterations(record),
             "waiting": self.store.count(QUEUED),
         }
         if record.state != QUEUED:

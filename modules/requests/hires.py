@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from modules.requests.generation import GenerationRequest
@@ -42,6 +43,30 @@ def hires_size(request: GenerationRequest) -> HiresSize:
         cover = (wanted_y * width // height, wanted_y)
     upscaled = _grid(max(cover[0], wanted_x)), _grid(max(cover[1], wanted_y))
     return HiresSize(*upscaled, _grid(wanted_x), _grid(wanted_y))
+
+
+def with_first_pass_size(request: GenerationRequest) -> GenerationRequest:
+    """Old clients' fields in today's: with a first pass of its own, width and height are the goal.
+
+    A side of the first pass that is left out is chosen so that the area is about 512 x 512.
+    """
+    if not request.enable_hr or not (request.firstphase_width or request.firstphase_height):
+        return request
+    width, height = request.firstphase_width, request.firstphase_height
+    if not width or not height:
+        scale = (512 * 512 / (request.width * request.height)) ** 0.5
+        width = width or math.ceil(scale * request.width / 64) * 64
+        height = height or math.ceil(scale * request.height / 64) * 64
+    return request.model_copy(
+        update={
+            "hr_resize_x": request.width,
+            "hr_resize_y": request.height,
+            "width": width,
+            "height": height,
+            "firstphase_width": 0,
+            "firstphase_height": 0,
+        }
+    )
 
 
 def _plain(width: int, height: int) -> HiresSize:

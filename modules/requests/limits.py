@@ -8,6 +8,7 @@ from typing import Any
 
 from modules.requests.errors import RequestError
 from modules.requests.generation import GenerationRequest
+from modules.requests.hires import hires_size
 
 SIDE_LIMIT = 16384
 """Longest side in pixels, whatever the pixel budget."""
@@ -52,32 +53,21 @@ TEST_LIMITS = Limits(megapixels=4.0, images=64, input_megapixels=16.0, result_me
 
 
 def check_budget(request: GenerationRequest, limits: Limits) -> None:
-    """Refuse a job that is too large.
+    """Refuse a job that is too large, its second pass included.
 
     Raises:
         RequestError: the first field that exceeds its bound, with the bound.
     """
     for name in ("width", "height"):
-        side = getattr(request, name)
-        if side > SIDE_LIMIT:
-            raise RequestError(
-                name, side, f"{side} is too large; allowed: 8 to {SIDE_LIMIT} pixels."
-            )
-    megapixels = request.width * request.height / 1e6
-    size = f"{request.width}x{request.height}"
-    if megapixels > limits.megapixels:
-        raise RequestError(
-            "width",
-            request.width,
-            f"{size} is {megapixels:.1f} megapixels; allowed: {limits.megapixels:g} "
-            "(setting max_image_megapixels).",
-        )
-    if megapixels * request.batch_size > limits.megapixels * 8:
-        raise RequestError(
-            "batch_size",
-            request.batch_size,
-            f"{request.batch_size} images of {size} at once exceed "
-            f"{limits.megapixels * 8:g} megapixels.",
+        check_side(name, getattr(request, name))
+    _check_batch("width", request.width, request.height, request.batch_size, limits)
+    if request.enable_hr:
+        enlarged = hires_size(request)
+        name = "hr_resize_x" if request.hr_resize_x or request.hr_resize_y else "hr_scale"
+        for side in (enlarged.upscale_width, enlarged.upscale_height):
+            check_side(name, side)
+        _check_batch(
+            name, enlarged.upscale_width, enlarged.upscale_height, request.batch_size, limits
         )
     images = request.batch_size * request.n_iter
     if images > limits.images:
@@ -85,4 +75,50 @@ def check_budget(request: GenerationRequest, limits: Limits) -> None:
             "n_iter",
             request.n_iter,
             f"{images} images in one job; allowed: {limits.images} (setting max_images_per_job).",
+        )
+
+
+def check_side(field: str, side: int) -> None:
+    """Refuse a side beyond what any part of the program takes.
+
+    Raises:
+        RequestError: it is too long.
+    """
+    if side > SIDE_LIMIT:
+        raise RequestError(field, side, f"{side} is too large; allowed: 8 to {SIDE_LIMIT} pixels.")
+
+
+def check_result(field: str, width: int, height: int, limits: Limits) -> None:
+    """Refuse a result of tile by tile work that is too large.
+
+    Raises:
+        RequestError: a side or the number of pixels exceeds its bound.
+    """
+    for side in (width, height):
+        check_side(field, side)
+    megapixels = width * height / 1e6
+    if megapixels > limits.result_megapixels:
+        raise RequestError(
+            field,
+            f"{width}x{height}",
+            f"the result would be {width}x{height} = {megapixels:.1f} megapixels; "
+            f"allowed: {limits.result_megapixels:g} (setting max_result_megapixels).",
+        )
+
+
+def _check_batch(field: str, width: int, height: int, batch_size: int, limits: Limits) -> None:
+    megapixels = width * height / 1e6
+    if megapixels > limits.megapixels:
+        raise RequestError(
+            field,
+            width,
+            f"{width}x{height} is {megapixels:.1f} megapixels; allowed: {limits.megapixels:g} "
+            "(setting max_image_megapixels).",
+        )
+    if megapixels * batch_size > limits.megapixels * 8:
+        raise RequestError(
+            "batch_size",
+            batch_size,
+            f"{batch_size} images of {width}x{height} at once exceed "
+            f"{limits.megapixels * 8:g} megapixels.",
         )

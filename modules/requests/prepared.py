@@ -37,10 +37,8 @@ class PreparedJob:
     """``input:<sha256>`` reference → absolute path of the stored, checked input picture."""
     resources: dict[str, Any] = field(default_factory=dict)
     """Further resolved files: ``refiner``, ``hires_checkpoint`` (paths), ``upscalers`` (name →
-    ``UpscalerInfo.to_json()``), ``restorers`` (the same for face restorers)."""
-    all_hr_prompts: list[str] | None = None
-    """The second pass's own prompts, one per image; None: the same as ``all_prompts``."""
-    all_hr_negative_prompts: list[str] | None = None
+    ``UpscalerInfo.to_json()``), ``restorers`` (the same for face restorers). And the second pass's
+    own texts, one per image, if it has any: ``hires_prompts``, ``hires_negative_prompts``."""
     created: float = 0.0
     client: str = "ui"
     warnings: list[str] = field(default_factory=list)

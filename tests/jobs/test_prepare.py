@@ -103,6 +103,11 @@ def test_the_job_survives_its_json_form(preparer):
             {"override_settings": {"sd_model_checkpoint": "zzz"}},
         ),
         ("sd_vae", {"override_settings": {"sd_vae": "zzz.safetensors"}}),
+        ("refiner_checkpoint", {"refiner_checkpoint": "zzz.safetensors"}),
+        ("hr_upscaler", {"enable_hr": True, "hr_upscaler": "zzz"}),
+        ("hr_sampler_name", {"enable_hr": True, "hr_sampler_name": "zzz"}),
+        ("hr_scheduler", {"enable_hr": True, "hr_scheduler": "zzz"}),
+        ("hr_checkpoint_name", {"enable_hr": True, "hr_checkpoint_name": "zzz"}),
     ],
 )
 def test_unknown_names_are_refused_with_the_known_ones(preparer, field, fields):
@@ -119,11 +124,12 @@ def test_unknown_names_are_refused_with_the_known_ones(preparer, field, fields):
         ("height", {"height": 1_000_000}),
         ("batch_size", {"width": 2048, "height": 2048, "batch_size": 64}),
         ("n_iter", {"n_iter": 10000}),
-        ("enable_hr", {"enable_hr": True}),
-        ("kind", {"kind": "img2img"}),
+        ("hr_scale", {"enable_hr": True, "width": 2048, "height": 2048, "hr_scale": 8}),
+        ("hr_resize_x", {"enable_hr": True, "hr_resize_x": 16384, "hr_resize_y": 64}),
+        ("batch_size", {"enable_hr": True, "width": 1024, "height": 1024, "batch_size": 64}),
+        ("init_images", {"kind": "img2img"}),
         ("script_name", {"script_name": "x/y/z plot"}),
         ("alwayson_scripts", {"alwayson_scripts": {"controlnet": {"args": []}}}),
-        ("refiner_checkpoint", {"refiner_checkpoint": "refiner.safetensors"}),
         (
             "override_settings.CLIP_stop_at_last_layers",
             {"override_settings": {"CLIP_stop_at_last_layers": 99}},

@@ -1,0 +1,1 @@
+"""The parts of settling a request: prompts, pictures, further model files, Extras."""
