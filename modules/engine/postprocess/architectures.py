@@ -50,8 +50,7 @@ class SpandrelUpscaler:
         def network(planes: Tensor) -> Tensor:
             watch.before()
             try:
-                with torch.inference_mode():
-                    result = self._colours(planes.to(self._device, self._dtype))
+                result = self._colours(planes.to(self._device, self._dtype))
             except RuntimeError as error:
                 raise TileFailed(str(error)) from error
             watch.after()

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-
-
-class Enlarge(Protocol):
-    """A network: [1, 3, height, width] from 0 to 1 → [1, 3, height * scale, width * scale]."""
-
-    def __call__(self, pixels: Tensor) -> Tensor: ...
 
 
 def spans(length: int, tile: int, overlap: int) -> list[tuple[int, int]]:
@@ -30,6 +23,7 @@ def spans(length: int, tile: int, overlap: int) -> list[tuple[int, int]]:
     return [(int(i * step), int(i * step) + tile) for i in range(count)]
 
 
+@torch.inference_mode()
 def enlarge(
     pixels: np.ndarray,
     network: Callable[[Tensor], Tensor],
@@ -39,6 +33,7 @@ def enlarge(
 ) -> np.ndarray:
     """RGB bytes [height, width, 3] enlarged by `scale`, tile by tile.
 
+    `network` makes [1, 3, h * scale, w * scale] of [1, 3, h, w], from 0 to 1.
     In what two tiles share, one fades into the other. Only one row of tiles is held as floats; the
     result is written row by row.
     """
@@ -67,7 +62,7 @@ def _row(
     row = torch.empty(3, pixels.shape[0] * scale, width * scale)
     end = 0
     for left, right in columns:
-        part = torch.from_numpy(np.ascontiguousarray(pixels[:, left:right]))
+        part = torch.from_numpy(pixels[:, left:right].copy())
         planes = part.permute(2, 0, 1)[None].float() / 255
         done = network(planes)[0].float().cpu()
         if end:
