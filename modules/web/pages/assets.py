@@ -25,6 +25,7 @@ STYLESHEETS = (
     "canvas.css",
     "img2img.css",
     "image-info.css",
+    "pictures.css",
     "queue.css",
     "settings.css",
 )

@@ -7,7 +7,9 @@ from typing import Any
 import gradio as gr
 
 from modules.web.pages import (
+    extras,
     img2img,
+    outpaint,
     png_info,
     queue_panel,
     settings_page,
@@ -40,13 +42,17 @@ def build(context: Any) -> gr.Blocks:
                 first = txt2img.build(context)
             with gr.Tab(text("tab_img2img"), id="img2img", elem_id="tab_img2img"):
                 second = img2img.build(context)
+            with gr.Tab(text("tab_outpaint"), id="outpaint", elem_id="tab_outpaint"):
+                third = outpaint.build(context)
+            with gr.Tab(text("tab_extras"), id="extras", elem_id="tab_extras"):
+                fourth = extras.build(context)
             with gr.Tab(text("tab_png_info"), id="pnginfo", elem_id="tab_pnginfo"):
                 png_info.build()
             with gr.Tab(text("tab_queue"), id="queue", elem_id="tab_queue"):
                 queue_panel.build()
             with gr.Tab(text("tab_settings"), id="settings", elem_id="tab_settings"):
                 settings_page.build()
-        wiring.wire(demo, bar, [first, second])
+        wiring.wire(demo, bar, [first, second, third, fourth])
     return demo
 
 

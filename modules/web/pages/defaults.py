@@ -59,7 +59,7 @@ def outpaint() -> dict[str, Any]:
         **prompts(),
         **sampling(),
         **seeds(),
-        "n_iter": 1,
+        **window(),
         "denoising_strength": 0.8,
         "outpaint.method": start.method,
         "outpaint.left": 0,
@@ -98,6 +98,7 @@ def extras() -> dict[str, Any]:
         "input_directory": "",
         "output_directory": "",
         "show_extras_results": True,
+        "dataset.enabled": False,
         **{f"dataset.{name}": value for name, value in steps.model_dump().items()},
     }
 
@@ -132,6 +133,11 @@ def size() -> dict[str, Any]:
     """Size and batch section."""
     request = GenerationRequest.ui_defaults()
     return {"width": request.width, "height": request.height, "n_iter": 1, "batch_size": 1}
+
+
+def window() -> dict[str, Any]:
+    """What the model sees at once while a picture grows, and how many results are made."""
+    return {name: value for name, value in size().items() if name != "batch_size"}
 
 
 def seeds() -> dict[str, Any]:

@@ -29,6 +29,10 @@ import "./tabs.js";
 import "./actions.js";
 import "./hires.js";
 import "./compare.js";
+import "./extras.js";
+import "./outpaint.js";
+import "./picture-list.js";
+import "./segments.js";
 
 Object.assign(window.Easel, { img2img, live, form, quick, prompt, styles, output, page, send, sources, toast });
 live.start();

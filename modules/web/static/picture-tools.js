@@ -4,6 +4,7 @@ import * as form from "./form.js";
 import * as page from "./page.js";
 import * as send from "./send.js";
 import * as toast from "./toast.js";
+import { continueFrom } from "./outpaint.js";
 import { button, copyText, h, openTab } from "./dom.js";
 import { secondPass } from "./second-pass.js";
 import { zip } from "./zip.js";
@@ -59,6 +60,10 @@ export class PictureTools {
       const pass = button("spark", t("output.hires"), () => this.#second(), { kind: "sparkle" });
       pass.title = t("output.hires_hint");
       sends.push(named(pass, "txt2img_upscale"));
+    }
+    if (tab === "outpaint") {
+      const on = button("outpaint", t("output.continue"), () => this.#continue(), { kind: "sparkle" });
+      sends.unshift(named(on, "outpaint_continue"));
     }
     const row = (name, label, ...nodes) =>
       h("div", { class: `row ${name}`, role: "toolbar", "aria-label": label }, ...nodes);
@@ -140,6 +145,11 @@ export class PictureTools {
     // What img2img made is a picture to go on with; its parameters are in that form already.
     const parameters = this.panel.tab !== "extras" && send.TARGETS[target] !== this.panel.tab;
     send.picture(image.id, target, { parameters, infotext, name: name ?? "" });
+  }
+
+  #continue() {
+    const { current } = this.panel;
+    if (current) continueFrom(current);
   }
 
   #second() {
