@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from modules.catalog.download import DownloadFailed
-from modules.catalog.errors import UnreadableModelError, UnsupportedModelError
-from modules.catalog.restorers import FACE_DETECTOR, find_restorer, list_restorers
+from modules.catalog.restorers import find_restorer, list_restorers
+from modules.engine.checkpoints.errors import ModelLoadError
 from modules.engine.postprocess.faces import restoration, restore_faces, shared_detector
 from modules.engine.postprocess.faces.alignment import FFHQ_TEMPLATE, aligned
 from modules.engine.postprocess.faces.blending import feathered, lay_in, of_classes
@@ -31,7 +31,7 @@ def changed(before, after):
 
 
 def cut_outs(picture, side=512):
-    faces = shared_detector(FACE_DETECTOR).detect(picture)
+    faces = shared_detector().detect(picture)
     return list(aligned(np.asarray(picture), faces, side))
 
 
@@ -173,12 +173,12 @@ def test_a_safetensors_file_does_the_same(photo, gfpgan_file, tmp_path, resource
 def test_files_that_are_no_restorers_are_named(photo, tmp_path):
     path = tmp_path / "GFPGANv1.4.pth"
     torch.save({"params": {"conv_body_first.0.weight": torch.zeros(3)}}, path)
-    with pytest.raises(UnsupportedModelError, match=r"before version 1\.2"):
+    with pytest.raises(ModelLoadError, match=r"before version 1\.2"):
         restored(photo, with_file(path))
     torch.save({"some.weight": torch.zeros(3)}, path)
-    with pytest.raises(UnreadableModelError, match="is not a GFPGAN network"):
+    with pytest.raises(ModelLoadError, match="is not a GFPGAN network"):
         restored(photo, with_file(path))
-    with pytest.raises((UnreadableModelError, RequestError), match="CodeFormer"):
+    with pytest.raises((ModelLoadError, RequestError), match="CodeFormer"):
         restore_faces(photo, "codeformer", 1, 0.5, with_file(path, "CodeFormer"), CPU)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from modules.catalog.errors import UnreadableModelError
+from modules.catalog.restorers import FACE_DETECTOR
 from modules.engine.postprocess.faces.boxes import shifted, squared, suppress
 from modules.engine.postprocess.faces.networks import (
     OutputNetwork,
@@ -60,7 +61,8 @@ class Face:
 
 
 class FaceDetector:
-    """The three networks with their weights. They are small: 2 MB, and stay on the CPU."""
+    """The three networks with their weights. They are small, 2 MB, and stay on the CPU: so the
+    same picture has the same faces on every machine."""
 
     def __init__(self, path: Path) -> None:
         """
@@ -135,8 +137,8 @@ class FaceDetector:
 
 
 @functools.lru_cache(maxsize=2)
-def shared_detector(path: Path) -> FaceDetector:
-    """The detector of a weights file, read once."""
+def shared_detector(path: Path = FACE_DETECTOR) -> FaceDetector:
+    """The detector with the weights that ship with the program, or others; read once."""
     return FaceDetector(path)
 
 

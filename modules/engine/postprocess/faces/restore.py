@@ -13,7 +13,9 @@ import torch
 from PIL import Image
 
 from modules.catalog.download import fetch_model
-from modules.catalog.restorers import FACE_DETECTOR, FACE_PARSER, RestorerInfo
+from modules.catalog.errors import ModelFileError
+from modules.catalog.restorers import FACE_PARSER, RestorerInfo
+from modules.engine.checkpoints.errors import ModelLoadError
 from modules.engine.postprocess.faces.detector import Face, shared_detector
 from modules.requests.errors import NotFoundInList, RequestError
 
@@ -87,16 +89,19 @@ def restoration(
     Raises:
         NotFoundInList: the method is not known.
         RequestError: its file is not there and could not be brought.
-        ModelFileError: its file is not what it should be.
+        ModelLoadError: its file is not what it should be.
     """
     name = _method(method)
     if visibility <= 0:
         return Restoration(image, ())
     path = _file(name, resources, fetch)
-    found = shared_detector(FACE_DETECTOR).detect(image, CONFIDENCE)
+    found = shared_detector().detect(image, CONFIDENCE)
     if not found:
         return Restoration(image, ())
-    restorer = _restorer(name, *_identity(path), device)
+    try:
+        restorer = _restorer(name, *_identity(path), device)
+    except ModelFileError as error:
+        raise ModelLoadError.of(error, path) from error
     masks = _masks(*_identity(_parser_file(resources)), device)
     return _restored(image, found, restorer, masks, visibility, codeformer_weight, watch)
 
