@@ -53,6 +53,13 @@ class Canvas:
             (left + width + right, up + height + down), Box(left, up, left + width, up + height)
         )
 
+    @property
+    def pixels(self) -> dict[str, int]:
+        """By how much each side grows; sides that do not are left out."""
+        box = self.original
+        amounts = (box.left, self.size[0] - box.right, box.top, self.size[1] - box.bottom)
+        return {side: n for side, n in zip(SIDES, amounts, strict=True) if n > 0}
+
     def stretches(self, processing: tuple[int, int]) -> list[Stretch]:
         """Side after side, each in as many stretches as windows of ``processing`` size need.
 
@@ -65,18 +72,18 @@ class Canvas:
                 deepest = _deepest(side, exists, processing)
                 pixels = -(-left // -(-left // deepest))  # equal shares
                 paint = _beside(side, exists, pixels)
-                after = _union(exists, paint)
+                after = exists.union(paint)
                 windows = _row(side, paint, after, window_size(after.size, processing))
                 found.append(Stretch(side, exists, paint, windows))
                 exists = after
         return found
 
-    def tiles(self, processing: tuple[int, int], overlap: int) -> list[Box]:
-        """Windows over the whole canvas, those that hold something new, the fullest first.
+    def tiles(self, processing: tuple[int, int]) -> list[Box]:
+        """Windows over the whole canvas that hold something new.
 
-        Args:
-            overlap: of neighbouring windows in pixels; half a window is the most.
+        Neighbours overlap by as many pixels as the picture grows, by half a window at most.
         """
+        overlap = max(self.pixels.values(), default=0)
         wide, high = window_size(self.size, processing)
         across = _starts(self.size[0], wide, min(overlap, wide // 2))
         down = _starts(self.size[1], high, min(overlap, high // 2))
@@ -163,6 +170,7 @@ def _row(side: str, paint: Box, after: Box, size: tuple[int, int]) -> tuple[Wind
     """Windows along a stretch; each paints what those before it have left."""
     wide, high = size
     if side in ("left", "right"):
+        wide = max(wide, min(after.width, 2 * paint.width))  # a sliver, too, sees what it goes on
         x = paint.left if side == "left" else paint.right - wide
         starts = [after.top + y for y in _starts(after.height, high, high // 4)]
         ends = [paint.top, *(y + high for y in starts)]
@@ -170,6 +178,7 @@ def _row(side: str, paint: Box, after: Box, size: tuple[int, int]) -> tuple[Wind
             Window(Box(x, y, x + wide, y + high), Box(paint.left, done, paint.right, y + high))
             for y, done in zip(starts, ends, strict=False)
         )
+    high = max(high, min(after.height, 2 * paint.height))
     y = paint.top if side == "up" else paint.bottom - high
     starts = [after.left + x for x in _starts(after.width, wide, wide // 4)]
     ends = [paint.left, *(x + wide for x in starts)]
@@ -187,14 +196,5 @@ def _starts(length: int, window: int, overlap: int) -> list[int]:
     return [round(i * (length - window) / (count - 1)) for i in range(count)]
 
 
-def _union(first: Box, second: Box) -> Box:
-    return Box(
-        min(first.left, second.left),
-        min(first.top, second.top),
-        max(first.right, second.right),
-        max(first.bottom, second.bottom),
-    )
-
-
 def _holds(outer: Box, inner: Box) -> bool:
-    return _union(outer, inner) == outer
+    return outer.union(inner) == outer

@@ -38,6 +38,24 @@ class Box(NamedTuple):
         """Width and height."""
         return self.width, self.height
 
+    def moved(self, right: int, down: int) -> Box:
+        """The same rectangle elsewhere."""
+        return Box(self.left + right, self.top + down, self.right + right, self.bottom + down)
+
+    def union(self, other: Box) -> Box:
+        """The smallest rectangle that holds both."""
+        return Box(
+            min(self.left, other.left),
+            min(self.top, other.top),
+            max(self.right, other.right),
+            max(self.bottom, other.bottom),
+        )
+
+    def meets(self, other: Box) -> bool:
+        """Both have pixels in common."""
+        across = self.left < other.right and other.left < self.right
+        return across and self.top < other.bottom and other.top < self.bottom
+
 
 def read_mask(image: Image.Image) -> Image.Image:
     """A picture as a mask: its alpha channel if something shines through, else its luminance."""

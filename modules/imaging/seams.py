@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SCALES = (1, 8, 32)
-"""Pixels along the border over which breaks are averaged: texture, and steps of whole areas."""
+"""Pixels along the border over which steps are averaged: texture, and steps of whole areas."""
+ENOUGH = 8
+"""Averages along a border that a scale needs, to be more than chance."""
 AROUND = 24
 """How many parallel lines on each side give the picture's own statistics."""
 BESIDE = 2
 """Lines next to the border that are not asked: a seam is often two pixels wide."""
-UNSEEN = 1.0
+UNSEEN = 2.0
 """A break in grey levels that nobody sees, added to both sides of the ratio."""
 
 
@@ -30,14 +32,13 @@ class Border:
 
 
 def seam_score(image: Image.Image, border: Border) -> float:
-    """The break of the gradient at a border divided by the median break at lines parallel to it.
+    """The break at a border divided by the median break at lines parallel to it.
 
-    A break is how far the step from one line to the next is off the steps before and after, so
-    that a slope is none.
-
-    About 1 is invisible, 2 is visible, more is glaring. Taken at several scales along the border,
-    because a faint step over a long line is seen where a rough texture is not; the worst counts.
-    A line at the picture's very edge scores 1.
+    A break is how far the step from one line of pixels to the next lies outside the steps before
+    and after it: a slope has none, nor has a slope that changes. About 1 is invisible, 2 can be
+    seen, more is glaring. Taken at several scales along the border, because a faint step over a
+    long line is seen where a rough texture is not; the worst counts. A line at the picture's very
+    edge scores 1.
     """
     pixels = np.asarray(image.convert("RGB")).astype(np.float32)
     lines = pixels if border.vertical else pixels.transpose(1, 0, 2)
@@ -45,22 +46,28 @@ def seam_score(image: Image.Image, border: Border) -> float:
         return 1.0
     first = max(0, border.place - AROUND - 1)
     part = lines[border.start : border.end, first : border.place + AROUND + 1]
-    if part.shape[1] < 4:
-        return 1.0
     steps = np.diff(part, axis=1)  # [along, across, 3]; step i lies between lines i and i + 1
-    steps = np.pad(steps, ((0, 0), (1, 1), (0, 0)), mode="edge")
-    breaks = steps[:, 1:-1] - (steps[:, :-2] + steps[:, 2:]) / 2
     at = border.place - first - 1
-    others = np.abs(np.arange(breaks.shape[1]) - at) > BESIDE
+    others = np.abs(np.arange(steps.shape[1]) - at) > BESIDE
     if not others.any():
         return 1.0
-    return max(_ratio(breaks, at, others, scale) for scale in SCALES)
+    return max(
+        _ratio(steps, at, others, scale)
+        for scale in SCALES
+        if scale == 1 or len(steps) >= ENOUGH * scale
+    )
 
 
-def _ratio(breaks: NDArray[np.float32], at: int, others: NDArray[np.bool_], scale: int) -> float:
-    length = len(breaks) // scale * scale
-    if length == 0:
-        return 0.0
-    means = breaks[:length].reshape(length // scale, scale, *breaks.shape[1:]).mean(axis=1)
-    sizes = np.abs(means).sum(axis=-1).mean(axis=0)
+def _ratio(steps: NDArray[np.float32], at: int, others: NDArray[np.bool_], scale: int) -> float:
+    length = len(steps) // scale * scale
+    means = steps[:length].reshape(length // scale, scale, *steps.shape[1:]).mean(axis=1)
+    sizes = np.abs(_outside(means)).mean(axis=(0, 2))
     return float((sizes[at] + UNSEEN) / (np.median(sizes[others]) + UNSEEN))
+
+
+def _outside(steps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far each step lies outside its two neighbours."""
+    around = np.pad(steps, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    before, after = around[:, :-2], around[:, 2:]
+    low, high = np.minimum(before, after), np.maximum(before, after)
+    return np.maximum(steps - high, 0) + np.minimum(steps - low, 0)

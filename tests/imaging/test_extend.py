@@ -30,7 +30,7 @@ def marked(canvas: Canvas, box: Box, value: int, marks: np.ndarray) -> None:
     marks[box.top : box.bottom, box.left : box.right] += value
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(grown, processing)
 def test_stretches_paint_every_new_pixel_once_and_see_what_exists(canvas, size):
     marks = np.zeros(canvas.size[::-1], int)
@@ -48,11 +48,12 @@ def test_stretches_paint_every_new_pixel_once_and_see_what_exists(canvas, size):
 
 
 @settings(max_examples=80, deadline=None)
-@given(grown, processing, st.integers(0, 128))
-def test_tiles_cover_everything_new(canvas, size, overlap):
+@given(grown, processing)
+def test_tiles_cover_everything_new(canvas, size):
     marks = np.zeros(canvas.size[::-1], int)
     marked(canvas, canvas.original, 1, marks)
-    for box in canvas.tiles(size, overlap):
+    for box in canvas.tiles(size):
+        assert box.width <= size[0] and box.height <= size[1]
         marked(canvas, box, 1, marks)
     assert marks.all()
 
@@ -132,16 +133,16 @@ MIDDLE = Border(vertical=True, place=64, start=0, end=128)
 @pytest.mark.parametrize("vertical", [True, False])
 def test_no_seam_scores_about_one(make, vertical):
     score = seam_score(make(128, 128), Border(vertical, 64, 0, 128))
-    assert 0.5 < score < 1.6
+    assert 0.7 < score < 1.5
 
 
-@pytest.mark.parametrize(("make", "step"), [(noisy, 40), (smooth, 16)])
+@pytest.mark.parametrize(("make", "step"), [(noisy, 48), (smooth, 8)])
 def test_a_step_across_the_border_is_seen_there_alone(make, step):
     values = np.asarray(make(128, 128)).astype(int) * 3 // 4
     values[:, 64:] += step
     picture = Image.fromarray(values.clip(0, 255).astype(np.uint8))
     assert seam_score(picture, MIDDLE) > 2
-    assert seam_score(picture, Border(True, 40, 0, 128)) < 1.6
+    assert seam_score(picture, Border(True, 40, 0, 128)) < 1.5
     turned = picture.transpose(Image.Transpose.TRANSPOSE)
     assert seam_score(turned, Border(False, 64, 0, 128)) > 2
 
