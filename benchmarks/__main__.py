@@ -11,12 +11,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import loading, machine, startup, steps
+from benchmarks import clicks, loading, machine, startup, steps
 from benchmarks.plan import Plan
 
 GROUPS: dict[str, Callable[[Plan], dict[str, object]]] = {
     "startup": startup.measure,
     "starter": steps.measure_starter,
+    "clicks": clicks.measure,
     "sd15": steps.measure_sd15,
     "loading": loading.measure,
 }

@@ -36,16 +36,21 @@ def _start(plan: Plan, data: Path) -> dict[str, object]:
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
     )
     try:
-        page = _seconds_until(f"http://127.0.0.1:{port}/", started, server)
+        page = seconds_until(f"http://127.0.0.1:{port}/", started, server)
         plan.say(f"first page after {page:.2f} s")
-        ready = _seconds_until(f"http://127.0.0.1:{port}/internal/ready", started, server)
+        ready = seconds_until(f"http://127.0.0.1:{port}/internal/ready", started, server)
         plan.say(f"model ready after {ready:.2f} s")
         return {"first_page_s": page, "ready_s": ready, **_memory(server.pid)}
     finally:
-        _end(server)
+        end_server(server)
 
 
-def _seconds_until(url: str, started: float, server: subprocess.Popen[bytes]) -> float:
+def seconds_until(url: str, started: float, server: subprocess.Popen[bytes]) -> float:
+    """Wait for an address to answer; seconds since `started`.
+
+    Raises:
+        RuntimeError: the server ended, or does not answer in time.
+    """
     while time.perf_counter() - started < LIMIT_SECONDS:
         if server.poll() is not None:
             raise RuntimeError(f"the server ended with {server.returncode}")
@@ -69,7 +74,8 @@ def _memory(pid: int) -> dict[str, object]:
     }
 
 
-def _end(server: subprocess.Popen[bytes]) -> None:
+def end_server(server: subprocess.Popen[bytes]) -> None:
+    """Stop a server kindly, then not."""
     server.terminate()
     try:
         server.wait(20)
