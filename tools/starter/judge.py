@@ -137,10 +137,15 @@ def _scaled(drawing: np.ndarray) -> np.ndarray:
 def train_judge(
     config: Config, concepts: list[Concept], drawings: np.ndarray, minutes: float
 ) -> Judge:
-    """Train for `minutes`, save `run/judge.pt` and return the judge."""
+    """Train for `minutes`, on from `run/judge.pt` if it fits, save it and return the judge."""
     torch.manual_seed(config.seed + 9)
     renderings = Renderings(config, concepts, drawings, config.seed + 9)
     judge = Judge(_name_embeddings(config, concepts)).to(config.device)
+    labels = [concepts[row].label for row in renderings.things]
+    if _path(config).exists():
+        kept = torch.load(_path(config), map_location=config.device)
+        if kept["labels"] == labels:
+            judge.load_state_dict(kept["judge"])
     optimiser = torch.optim.AdamW(judge.parameters(), lr=_RATE, weight_decay=0.02, fused=True)
     budget, step, running = steps.Budget(minutes), 0, 0.0
     while not budget.over:
@@ -161,7 +166,6 @@ def train_judge(
                 "step %d, %.0f s, loss %.3f, right %.1f %%",
                 step, budget.spent, loss.item(), 100 * running,
             )  # fmt: skip
-    labels = [concepts[row].label for row in renderings.things]
     steps.save_atomically({"labels": labels, "judge": judge.state_dict()}, _path(config))
     return judge.eval()
 
