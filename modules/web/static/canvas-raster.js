@@ -104,10 +104,11 @@ export function commit(layer, coverage, rect, { erase, colour }) {
 
 /**
  * What is seen of a layer, with a stroke that is not committed yet, as ImageData words.
- * @param looks  of a mask: two tables of 256 words, for the light and dark squares of a checkerboard
+ * @param looks  of a mask, see `maskLooks`
  */
 export function show(out, layer, coverage, rect, brush, looks) {
   const { data, width, kind } = layer;
+  const { tables, squares, grain } = looks;
   let at = 0;
   for (let y = rect.y; y < rect.y + rect.h; y += 1) {
     for (let x = rect.x, i = y * width + x; x < rect.x + rect.w; x += 1, i += 1, at += 1) {
@@ -116,22 +117,29 @@ export function show(out, layer, coverage, rect, brush, looks) {
         out[at] = stroke ? painted(data[i], stroke, brush.colour, brush.erase) : data[i];
       } else {
         const value = stroke ? covered(data[i], stroke, brush.erase) : data[i];
-        out[at] = value === 0 ? 0 : looks[((x >> 3) + (y >> 3)) & 1][value];
+        const odd = squares ? (x >> grain) + (y >> grain) : (x + y) >> grain;
+        out[at] = value === 0 ? 0 : tables[odd & 1][value];
       }
     }
   }
 }
 
-/** Two tables for `show`: a tint of `colour` ([r, g, b]), or black and white squares. */
-export function maskLooks(colour, strength, contrast) {
+/**
+ * How a mask is shown: two tables of 256 words that take turns in stripes, seen on every picture, or black
+ * and white squares where that is not enough.
+ * @param side  the picture's shorter side; stripes and squares are about a sixtieth of it
+ */
+export function maskLooks(side, contrast) {
   const table = ([r, g, b], most) =>
     Uint32Array.from(
       { length: 256 },
       (_, value) => ((Math.round(value * most) << 24) | (b << 16) | (g << 8) | r) >>> 0,
     );
-  if (contrast) return [table([255, 255, 255], 1), table([0, 0, 0], 1)];
-  const one = table(colour, strength);
-  return [one, one];
+  const grain = Math.max(2, Math.round(Math.log2(side / 60)));
+  const tables = contrast
+    ? [table([255, 255, 255], 1), table([0, 0, 0], 1)]
+    : [table([255, 48, 150], 0.68), table([255, 132, 206], 0.52)];
+  return { tables, squares: contrast, grain };
 }
 
 /** "#rrggbb" as a paint word with full alpha. */

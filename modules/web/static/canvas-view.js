@@ -2,11 +2,8 @@
 // is painted on another above it, so that a stroke redraws only its own rectangle.
 import { clip, join, maskLooks, show } from "./canvas-raster.js";
 
-const MARGIN = 0;
 const LARGEST_FIT = 12;
 const SETTLE = 140;
-const MASK_COLOUR = [255, 64, 160];
-const MASK_STRENGTH = 0.62;
 
 export class View {
   scale = 1;
@@ -53,6 +50,7 @@ export class View {
     const { width, height } = this.size;
     this.shown.canvas.width = Math.max(1, width);
     this.shown.canvas.height = Math.max(1, height);
+    this.#looks = null;
     this.fit();
     if (this.drawing.layer) this.invalidate(this.drawing.layer.whole);
   }
@@ -70,8 +68,8 @@ export class View {
 
   #fitScale() {
     const { width, height } = this.size;
-    const across = (this.frame.width - 2 * MARGIN) / width;
-    const down = (this.frame.height - 2 * MARGIN) / height;
+    const across = this.frame.width / width;
+    const down = this.frame.height / height;
     return Math.min(across, down, LARGEST_FIT);
   }
 
@@ -155,7 +153,7 @@ export class View {
 
   /** Bring the layer's pixels, with the stroke being drawn, onto the canvas that is shown. */
   #refresh(rect) {
-    this.#looks ??= maskLooks(MASK_COLOUR, MASK_STRENGTH, this.contrast);
+    this.#looks ??= maskLooks(Math.min(this.size.width, this.size.height), this.contrast);
     const image = new ImageData(rect.w, rect.h);
     const { layer, stroke, ink } = this.drawing;
     show(new Uint32Array(image.data.buffer), layer, stroke?.coverage, rect, ink, this.#looks);

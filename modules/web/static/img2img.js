@@ -67,13 +67,20 @@ document.addEventListener("click", (event) => {
   if (name) choose(SETS[name], tab.dataset.tabId);
 });
 
+/** Open the kept sub-tab; again while Gradio, still building, opens its own first choice. */
+function reopen(id, looks = 0) {
+  const tab = document.querySelector(`#${id} [role="tab"][data-tab-id="${chosen[SETS[id]]}"]`);
+  if (tab && tab.getAttribute("aria-selected") !== "true") tab.click();
+  if (looks < 12) setTimeout(() => reopen(id, looks + 1), 40);
+  else show();
+}
+
 const waiting = new Set(Object.keys(SETS));
 new MutationObserver(() => {
   for (const id of waiting) {
-    const tab = document.querySelector(`#${id} [role="tab"][data-tab-id="${chosen[SETS[id]]}"]`);
-    if (!tab) continue;
+    if (!document.querySelector(`#${id} [role="tab"]`)) continue;
     waiting.delete(id);
-    if (tab.getAttribute("aria-selected") !== "true") tab.click();
+    reopen(id);
     show();
   }
 }).observe(document.documentElement, { childList: true, subtree: true });
