@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from modules.catalog.errors import ModelFileError
 from modules.engine.checkpoints import LoadedModel, ModelLoadError, ModelManager, NotANumberError
+from modules.engine.checkpoints.families.base import ModelPlan
+from modules.engine.checkpoints.planning import plan_model
 from modules.engine.device import choose_policy
 from modules.engine.generation.batching import BatchingChoice
 from modules.engine.generation.hooks import Hooks
+from modules.engine.generation.img2img import ImageToImage
+from modules.engine.generation.job_models import JobModels
+from modules.engine.generation.ledger import timings
 from modules.engine.generation.memory import (
     choose_threads,
     free_caches,
@@ -27,7 +33,7 @@ from modules.engine.generation.memory import (
 from modules.engine.generation.pictures import MemoryExhausted
 from modules.engine.generation.spec import GenerationSpec
 from modules.engine.generation.swift import SwiftNetwork
-from modules.engine.generation.txt2img import TextToImage, timings
+from modules.engine.generation.txt2img import TextToImage
 from modules.requests.errors import RequestError
 from modules.requests.events import (
     Done,
@@ -48,6 +54,9 @@ logger = logging.getLogger("easel.engine")
 
 Emit = Callable[[Event], None]
 
+KINDS = {"txt2img": TextToImage, "img2img": ImageToImage}
+"""Jobs that make pictures with a checkpoint."""
+
 
 class Engine:
     """Owns the device, the models and the work on them. One thread calls it."""
@@ -58,6 +67,7 @@ class Engine:
             ValueError: a flag names a device that is not there.
         """
         torch.set_num_threads(choose_threads())
+        self.paths = paths
         self.policy = choose_policy(flags)
         self.models = ModelManager(paths, self.policy, hashing=not flags.get("no_hashing"))
         self.hooks = Hooks()
@@ -106,17 +116,37 @@ class Engine:
 
     def _carried_out(self, prepared: PreparedJob, control: JobControl) -> Done:
         begun = time.perf_counter()
+        if prepared.kind == "extras":
+            return self._postprocessed(prepared, control, begun)
+        if prepared.kind not in KINDS:
+            allowed = ", ".join((*KINDS, "extras"))
+            raise RequestError(
+                "kind", prepared.kind, f"{prepared.kind!r} is not known. Allowed: {allowed}."
+            )
         spec = GenerationSpec.from_prepared(prepared)
-        if prepared.kind != "txt2img":
-            raise RequestError("kind", prepared.kind, f"{prepared.kind!r} is not built yet.")
         model = self._model_for(prepared)
+        models = JobModels(self, model, prepared, tiling=spec.tiling)
         loaded = time.perf_counter()
         self._emit(Started(prepared.id))
-        job = TextToImage(model, prepared, spec, control, self._emit, self.hooks, self._choice)
+        facts = {"model_name": model.name, "device": self.device_name}
+        job = KINDS[prepared.kind](
+            models, prepared, spec, control, self._emit, self.hooks, self._choice
+        )
         with torch.inference_mode():
             ledger = job.run()
-        facts = {"pictures": ledger.pictures, "model_name": model.name, "device": self.device_name}
+        facts = {"pictures": ledger.pictures, **facts}
         seconds = timings(ledger, load=loaded - begun, total=time.perf_counter() - begun)
+        return Done(prepared.id, ledger.interrupted, facts, seconds)
+
+    def _postprocessed(self, prepared: PreparedJob, control: JobControl, begun: float) -> Done:
+        """Upscaling and restoring of finished pictures; needs no checkpoint."""
+        from modules.engine.postprocess.run import ExtrasJob
+
+        job = ExtrasJob(prepared, control, self._emit, self.paths, self)
+        self._emit(Started(prepared.id))
+        ledger = job.run()
+        facts = {"pictures": ledger.pictures, "device": self.device_name}
+        seconds = timings(ledger, total=time.perf_counter() - begun)
         return Done(prepared.id, ledger.interrupted, facts, seconds)
 
     def _failure(self, job: str, error: Exception) -> Failed:
@@ -156,6 +186,18 @@ class Engine:
             self._speed_up()
         self._tell_ready(model)
         return model
+
+    def examine(self, checkpoint: str, vae: str | None = None) -> ModelPlan:
+        """What a checkpoint is, from its headers alone.
+
+        Raises:
+            ModelLoadError: it cannot be read or used.
+        """
+        path = Path(checkpoint)
+        try:
+            return plan_model(path, Path(vae) if vae else None, self.paths.configs)
+        except ModelFileError as error:
+            raise ModelLoadError.of(error, path) from error
 
     def _slow_down(self) -> None:
         """Take the shortcuts out of the network: its weights are about to change."""

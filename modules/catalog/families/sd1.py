@@ -38,7 +38,9 @@ def detect_folder(folder: FolderFacts) -> Verdict | None:
 def _verdict(channels: int | None) -> Verdict:
     if channels is None or channels == 4:
         return Verdict(KEY)
-    variant = _VARIANTS.get(channels, f"{channels}-channel")
+    if channels in _VARIANTS:
+        return Verdict(KEY, _VARIANTS[channels])
+    variant = f"{channels}-channel"
     return Verdict(
         KEY,
         variant,

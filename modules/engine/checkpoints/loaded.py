@@ -105,6 +105,28 @@ class LoadedModel:
         return self.codec.scale
 
     @property
+    def own_side(self) -> int:
+        """Side in pixels of the pictures that the denoising network was trained on: 512."""
+        side = self.plan.components["unet"].config.get("sample_size")
+        side = side[0] if isinstance(side, (list, tuple)) and side else side
+        return int(side or 64) * self.vae_scale
+
+    @property
+    def variant(self) -> str:
+        """What the UNet is shown beside the noisy latents: "" for nothing, "inpainting" for a mask
+        and a masked picture, "edit" for the picture to be edited (InstructPix2Pix)."""
+        channels = int(self.plan.components["unet"].config.get("in_channels", 4))
+        further = channels - self.latent_channels
+        return {self.latent_channels + 1: "inpainting", self.latent_channels: "edit"}.get(
+            further, ""
+        )
+
+    @property
+    def label(self) -> str:
+        """`name [hash10]`, as the infotext names a further checkpoint."""
+        return f"{self.name} [{self.hash}]" if self.sha256 else self.name
+
+    @property
     def default_parameters(self) -> dict[str, Any]:
         """Request fields that the model's sidecar suggests."""
         return dict(self.plan.sidecar.default_parameters)

@@ -69,8 +69,12 @@ class VaeCodec:
             ]
         )
 
+    def unscaled(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents as the VAE itself knows them, without the scaling to unit variance."""
+        return latents / self.scaling_factor + self.shift_factor
+
     def _decode_one(self, latents: torch.Tensor, repair: bool) -> torch.Tensor:
-        unscaled = latents.float() / self.scaling_factor + self.shift_factor
+        unscaled = self.unscaled(latents.float())
         with torch.inference_mode():
             pixels = self.network.decode(self._fit(unscaled), return_dict=False)[0].float()
         if torch.isfinite(pixels).all():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,9 +11,11 @@ from torch import Tensor
 
 from modules.engine.checkpoints import LoadedModel
 from modules.engine.conditioning import Conditioning
+from modules.engine.generation.blending import MaskBlend
 from modules.engine.generation.control import JobControl
 from modules.engine.generation.hooks import EvaluationState, HookPoint, Hooks
 from modules.engine.generation.prompts import PromptSet, Rows
+from modules.engine.generation.relay import Relay, Runner
 from modules.engine.sampling import CfgPlan, GuidanceSettings, SamplingPlan, cfg_plan, combine
 from modules.engine.sampling.guidance import rescale_denoised
 from modules.engine.sampling.prediction import scale_input, to_denoised
@@ -34,16 +37,22 @@ class GuidedDenoiser:
         *,
         one_batch: bool = True,
         added: Mapping[str, Any] | None = None,
+        concat: Tensor | None = None,
+        image_scale: float | None = None,
+        blend: MaskBlend | None = None,
+        relay: Relay | None = None,
     ) -> None:
         """
         Args:
             one_batch: send prompts and negative prompts through the network together.
             added: further inputs of the network for one row, see ``added_conditioning``.
+            concat: further input channels [batch, channels, height, width], see ``ConcatSource``.
+            image_scale: guidance by the picture, for models that edit one; None or 1: none.
+            blend: keeps the unmasked part of a picture.
+            relay: another model takes over at some noise level.
         """
-        self.model = model
         self.plan = plan
-        self.prompts = prompts
-        self.guidance = guidance
+        self.blend = blend
         self.one_batch = one_batch
         self.calls = 0
         self.left_out: set[str] = set()
@@ -54,12 +63,27 @@ class GuidedDenoiser:
         """Of the last call: the same of the negative prompt."""
         self._control = control
         self._hooks = hooks
-        self._added = dict(added or {})
-        self._kind = plan.model_sampling.prediction_type
-        self._rows: dict[tuple[int, ...], Rows] = {}
+        self._relay = relay
+        self._image_scale = image_scale
         self._stacks: dict[tuple[int, ...], tuple[Sequence[Conditioning], Conditioning]] = {}
-        self._constant = all(s.is_constant for s in (*prompts.positive, *prompts.negative))
-        self._first_rows = prompts.rows_at(0)
+        self.guidance = guidance
+        self._take(Runner(model, plan.model_sampling, prompts, dict(added or {}), concat))
+
+    def _take(self, runner: Runner) -> None:
+        """Go on with this model and what it needs."""
+        self.model = runner.model
+        self.prompts = runner.prompts
+        self._sampling = runner.sampling
+        self._kind = runner.sampling.prediction_type
+        self._added = dict(runner.added)
+        self._concat = runner.concat
+        self._three_way = runner.model.variant == "edit" and self._image_scale not in (None, 1.0)
+        if self._three_way:
+            self.guidance = replace(self.guidance, needs_uncond=True)
+        self._constant = all(
+            s.is_constant for s in (*runner.prompts.positive, *runner.prompts.negative)
+        )
+        self._first_rows = runner.prompts.rows_at(0)
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Denoise ``x`` [batch, channels, height, width] at noise levels ``sigma`` [batch].
@@ -70,37 +94,46 @@ class GuidedDenoiser:
         self._control.check()
         call, level = self.calls, float(sigma[0])
         self.calls += 1
+        if self._relay is not None and self._relay.due(level, call, self.plan.run_calls):
+            self._take(self._relay.take_over())
+            self._relay = None
         rows = self._first_rows if self._constant else self.prompts.rows_at(call)
         plan = self._passes(call, level, rows)
         if plan.reason:
             self.left_out.add(plan.reason)
+        wanted = len(rows.images) if plan.uncond else rows.count
+        images, conditioning = rows.images[:wanted], list(rows.conditioning[:wanted])
+        if self._three_way and plan.uncond:
+            # Once more the negative prompts, which are then not shown the picture.
+            images += rows.images[rows.count :]
+            conditioning += rows.conditioning[rows.count :]
         state = EvaluationState(
             evaluation=call,
-            total=self.plan.total_calls,
+            total=self.plan.run_calls,
             sigma=level,
             x=x,
-            row_images=rows.images if plan.uncond else rows.images[: rows.count],
-            conditioning=list(rows.conditioning[: None if plan.uncond else rows.count]),
+            row_images=images,
+            conditioning=conditioning,
             has_uncond=plan.uncond,
         )
         self._hooks.call(HookPoint.CFG_DENOISER, state)
         state.denoised = self._evaluate(state, rows.count)
         self._hooks.call(HookPoint.CFG_DENOISED, state)
-        state.combined = self._guided(state, rows, plan)
+        state.combined = self._blended(self._guided(state, rows, plan), level)
         self._hooks.call(HookPoint.CFG_AFTER_CFG, state)
         return state.combined
 
     def _passes(self, call: int, level: float, rows: Rows) -> CfgPlan:
         """Which passes this call needs; the pictures of a batch share them."""
         plans = [
-            cfg_plan(call, self.plan.total_calls, level, self.guidance, weights)
+            cfg_plan(call, self.plan.run_calls, level, self.guidance, weights)
             for weights in dict.fromkeys(rows.weights)
         ]
         return next((plan for plan in plans if plan.uncond), plans[0])
 
     def _evaluate(self, state: EvaluationState, positives: int) -> Tensor:
         """The network's denoised prediction for every row, [rows, channels, height, width]."""
-        timestep = self.plan.model_sampling.timestep(state.sigma)
+        timestep = self._sampling.timestep(state.sigma)
         scaled = scale_input(state.x, state.sigma, self._kind)
         groups = self._groups(state.conditioning, positives)
         if len(groups) == 1:
@@ -120,10 +153,21 @@ class GuidedDenoiser:
         images = [state.row_images[row] for row in group]
         conditioning = self._stacked([state.conditioning[row] for row in group])
         x_rows, noisy = _taken(scaled, images), _taken(state.x, images)
+        if self._concat is not None:
+            x_rows = torch.cat([x_rows, self._shown(state, group)], dim=1)
         times = torch.full((len(images),), timestep, device=scaled.device)
         added = {key: value.expand(len(images), -1) for key, value in self._added.items()}
         output = self.model.predict(x_rows, times, conditioning, added or None)
         return to_denoised(output, noisy, state.sigma, self._kind)
+
+    def _shown(self, state: EvaluationState, group: Sequence[int]) -> Tensor:
+        """The further channels of these rows; zeros where the picture is withheld."""
+        shown = _taken(self._concat, [state.row_images[row] for row in group])
+        if not self._three_way or not state.has_uncond:
+            return shown
+        first = len(state.row_images) - len(state.x)
+        kept = [float(row < first) for row in group]
+        return shown * torch.tensor(kept, device=shown.device).view(-1, 1, 1, 1)
 
     def _groups(self, conditioning: Sequence[Conditioning], positives: int) -> list[list[int]]:
         """Rows that go through the network together: of equal length, so that nothing is padded
@@ -151,7 +195,7 @@ class GuidedDenoiser:
     def _guided(self, state: EvaluationState, rows: Rows, plan: CfgPlan) -> Tensor:
         denoised = state.denoised
         batch = len(state.x)
-        uncond = denoised[rows.count :] if plan.uncond else None
+        uncond = denoised[rows.count : rows.count + batch] if plan.uncond else None
         first = denoised[:batch]  # rows of first parts lead, in the order of the pictures
         self.cond_denoised = first
         self.uncond_denoised = first if uncond is None else uncond
@@ -170,11 +214,23 @@ class GuidedDenoiser:
                     for image in range(batch)
                 ]
             )
+        if self._three_way and uncond is not None:
+            # Brooks et al. (2023), equation 3, seen from the prediction without a prompt.
+            blind = denoised[rows.count + batch :]
+            guided = guided + (self._image_scale - 1) * (uncond - blind)
         if not plan.uncond or not self.guidance.rescale:
             return guided
         return rescale_denoised(
             guided, first, state.x, state.sigma, self._kind, self.guidance.rescale
         )
+
+    def _blended(self, guided: Tensor, sigma: float) -> Tensor:
+        """The unmasked part put back, if there is one."""
+        if self.blend is None:
+            return guided
+        if self.guidance.needs_uncond:
+            self.uncond_denoised = self.blend(self.uncond_denoised, sigma)
+        return self.blend(guided, sigma)
 
 
 def _taken(x: Tensor, images: Sequence[int]) -> Tensor:

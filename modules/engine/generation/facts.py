@@ -12,12 +12,23 @@ from modules.prompts import parse_attention
 from modules.prompts.plan import PromptPlan
 
 
+def model_facts(model: LoadedModel, spec: GenerationSpec) -> dict[str, Any]:
+    """Facts of the job's own checkpoint; take them while it is in memory."""
+    return {
+        "model_name": model.name,
+        "model_hash": model.hash,
+        "vae_name": model.vae_name,
+        "vae_hash": model.vae_hash,
+        "clip_skip": model.conditioner.effective_clip_skip(spec.text.clip_skip),
+    }
+
+
 def picture_facts(
-    model: LoadedModel,
     spec: GenerationSpec,
     batch: BatchSpec,
-    plan: SamplingPlan,
+    schedule_label: str,
     place: int,
+    model: Mapping[str, Any],
     extra: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The facts of the picture number ``place`` of a batch; keys as in ``ImageDone``."""
@@ -30,34 +41,42 @@ def picture_facts(
         "height": spec.height,
         "steps": spec.steps,
         "sampler_name": spec.sampler.name,
-        "schedule_label": plan.schedule_label,
+        "schedule_label": schedule_label,
         "cfg_scale": spec.request.get("cfg_scale"),
-        "model_name": model.name,
-        "model_hash": model.hash,
-        "vae_name": model.vae_name,
-        "vae_hash": model.vae_hash,
-        "clip_skip": model.conditioner.effective_clip_skip(spec.text.clip_skip),
+        **model,
         "extra": dict(extra),
     }
 
 
-def extra_infotext(
-    spec: GenerationSpec,
-    plan: SamplingPlan,
-    guidance: GuidanceSettings,
-    prompts: Sequence[PromptPlan],
-    left_out: set[str],
-    repairs: Mapping[str, str],
-) -> dict[str, Any]:
-    """Further infotext keys in A1111's order: text, schedule and sampling, guidance, repairs."""
+def text_infotext(spec: GenerationSpec, prompts: Sequence[PromptPlan]) -> dict[str, Any]:
+    """Keys of how prompts were read."""
     extra: dict[str, Any] = {}
     if spec.old_scheduling:
         extra["Old prompt editing timelines"] = True
     if spec.text.emphasis != "Original" and _has_emphasis(prompts):
         extra["Emphasis"] = spec.text.emphasis
-    extra.update(plan.extra_infotext)
+    return extra
+
+
+def sampling_infotext(
+    spec: GenerationSpec, plan: SamplingPlan, extra_noise: float = 0.0
+) -> dict[str, Any]:
+    """Keys of the schedule and the sampler."""
+    extra = dict(plan.extra_infotext)
+    if extra_noise:
+        extra["Extra noise"] = extra_noise
     if spec.pad_conds:
         extra["Pad conds"] = True
+    return extra
+
+
+def guidance_infotext(guidance: GuidanceSettings, left_out: set[str]) -> dict[str, Any]:
+    """Keys of what guidance did in one pass.
+
+    Args:
+        left_out: why the negative prompt was left out in some call.
+    """
+    extra: dict[str, Any] = {}
     if "early" in left_out:
         extra["Skip Early CFG"] = guidance.skip_early_cond
     if "ngms" in left_out:
@@ -66,7 +85,6 @@ def extra_infotext(
             extra["NGMS all steps"] = True
     if guidance.rescale:
         extra["CFG Rescale"] = guidance.rescale
-    extra.update(repairs)
     return extra
 
 

@@ -1,17 +1,26 @@
-"""From final latents to pixels, with what can be done when memory runs out or NaN appears."""
+"""Latents to pictures and back, with what can be done when memory runs out or NaN appears."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from modules.engine.checkpoints import LoadedModel
 from modules.engine.generation.memory import free_caches, is_out_of_memory
 
 Warn = Callable[[str], None]
+Result = TypeVar("Result")
+
+
+class InMemory(Protocol):
+    """Whoever knows which model is in memory now."""
+
+    current: LoadedModel
 
 
 class MemoryExhausted(RuntimeError):  # noqa: N818 - says what happened
@@ -24,19 +33,31 @@ def to_bytes(pixels: Tensor) -> np.ndarray:
     return np.ascontiguousarray(scaled.to(torch.uint8).permute(1, 2, 0).cpu().numpy())
 
 
-class Decoder:
-    """Decodes the pictures of one job; remembers what had to be changed for it."""
+def to_image(pixels: Tensor) -> Image.Image:
+    """Pixels [3, height, width] in [-1, 1] as an RGB picture."""
+    return Image.fromarray(to_bytes(pixels))
 
-    def __init__(self, model: LoadedModel, warn: Warn, *, upcast_on_nan: bool = True) -> None:
+
+def to_pixels(image: Image.Image) -> Tensor:
+    """An RGB picture as pixels [1, 3, height, width] in [-1, 1], float32 on the CPU."""
+    values = torch.from_numpy(np.asarray(image.convert("RGB")).astype(np.float32))
+    return values.permute(2, 0, 1)[None].div(127.5).sub(1).contiguous()
+
+
+class Codec:
+    """Decodes and encodes the pictures of one job; remembers what had to be changed for it."""
+
+    def __init__(self, models: InMemory, warn: Warn, *, upcast_on_nan: bool = True) -> None:
         """
         Args:
+            models: its current model's VAE does the work.
             warn: told of every rung that was taken, once.
-            upcast_on_nan: setting: decode again in 32 bits when the VAE gives NaN.
+            upcast_on_nan: setting: work again in 32 bits when the VAE gives NaN.
         """
-        self._model = model
+        self._models = models
         self._warn = warn
         self._upcast = upcast_on_nan
-        self._tiled = False
+        self._tiled: list[torch.nn.Module] = []
         self.facts: dict[str, str] = {}
         """Infotext keys of what was changed."""
 
@@ -47,55 +68,59 @@ class Decoder:
             NotANumberError: the latents or the picture are NaN.
             MemoryExhausted: it does not fit, even in tiles.
         """
-        try:
-            pixels = self._decode(latents)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            pixels = None
-        if pixels is None:
-            # Outside of the handler: the traceback would keep the tensors of the failed try alive.
-            pixels = self._decode_sparingly(latents)
-        return pixels
+        model = self._models.current
+        return self._attempt("decod", lambda: model.decode(latents[None], repair=self._upcast)[0])
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Pixels [batch, 3, height, width] in [-1, 1] to latents [batch, channels, h/8, w/8].
+
+        The mean of the VAE's distribution: the same picture always gives the same latents.
+
+        Raises:
+            NotANumberError: the latents are NaN.
+            MemoryExhausted: it does not fit, even in tiles.
+        """
+        model = self._models.current
+        return self._attempt("encod", lambda: model.encode(pixels, repair=self._upcast)).to(
+            model.device
+        )
 
     def close(self) -> None:
         """Give the VAE back as it was."""
-        if self._tiled:
-            self._network.disable_tiling()
-            self._tiled = False
+        for network in self._tiled:
+            network.disable_tiling()
+        self._tiled.clear()
 
-    @property
-    def _network(self) -> torch.nn.Module:
-        return self._model.codec.network
-
-    def _decode(self, latents: Tensor) -> Tensor:
-        pixels = self._model.decode(latents[None], repair=self._upcast)[0]
-        for note in self._model.take_notes():
-            self._warn(note)
-            self.facts["VAE precision"] = "float32"
-        return pixels
-
-    def _decode_sparingly(self, latents: Tensor) -> Tensor:
-        free_caches(self._model.device)
-        for rung in (None, self._tile):
-            if rung is not None and not rung():
+    def _attempt(self, work_name: str, work: Callable[[], Result]) -> Result:
+        for rung in (None, self._free, self._tile):
+            if rung is not None and not rung(work_name):
                 continue
             try:
-                return self._decode(latents)
+                result = work()
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-            free_caches(self._model.device)
+                continue  # outside of the handler the failed try's tensors are gone
+            for note in self._models.current.take_notes():
+                self._warn(note)
+                self.facts["VAE precision"] = "float32"
+            return result
         raise MemoryExhausted(
-            "Out of memory while decoding the picture, even in tiles. Try a smaller size."
+            f"Out of memory while {work_name}ing the picture, even in tiles. Try a smaller size."
         )
 
-    def _tile(self) -> bool:
-        """Decode in overlapping tiles from now on; False when that is so already or impossible."""
-        if self._tiled or not hasattr(self._network, "enable_tiling"):
+    def _free(self, work_name: str) -> bool:
+        free_caches(self._models.current.device)
+        return True
+
+    def _tile(self, work_name: str) -> bool:
+        """Work in overlapping tiles from now on; False when that is so already or impossible."""
+        network = self._models.current.codec.network
+        if network in self._tiled or not hasattr(network, "enable_tiling"):
             return False
-        self._network.enable_tiling()
-        self._tiled = True
+        free_caches(self._models.current.device)
+        network.enable_tiling()
+        self._tiled.append(network)
         self.facts["VAE tiling"] = "True"
-        self._warn("Memory ran out while decoding: the picture is decoded in tiles.")
+        self._warn(f"Memory ran out while {work_name}ing: the picture is {work_name}ed in tiles.")
         return True

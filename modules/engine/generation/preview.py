@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from modules.engine.checkpoints import LoadedModel, NotANumberError
-from modules.engine.generation.pictures import to_bytes
+from modules.engine.checkpoints import NotANumberError
+from modules.engine.generation.pictures import InMemory, to_bytes
 from modules.engine.generation.spec import PreviewSpec
 
 SHORTEST_PAUSE = 0.1
@@ -26,8 +26,8 @@ FORMATS = {"jpeg": "jpeg", "jpg": "jpeg", "png": "png", "webp": "webp"}
 class Previewer:
     """Makes previews of one batch as its settings ask for."""
 
-    def __init__(self, model: LoadedModel, spec: PreviewSpec) -> None:
-        self._model = model
+    def __init__(self, models: InMemory, spec: PreviewSpec) -> None:
+        self._models = models
         self._spec = spec
         self._last = 0.0
 
@@ -62,11 +62,11 @@ class Previewer:
     def _pixels(self, latents: Tensor) -> Tensor:
         """Pixels [batch, 3, height, width] in [-1, 1] on the CPU."""
         if self._spec.method == "Full":
-            return self._model.decode(latents, repair=False).cpu()
-        taesd = self._model.load_taesd() if self._spec.method == "TAESD" else None
+            return self._models.current.decode(latents, repair=False).cpu()
+        taesd = self._models.current.load_taesd() if self._spec.method == "TAESD" else None
         if taesd is not None:
             return taesd.decode(latents).cpu()
-        small = self._model.preview_rgb.apply(latents).cpu()
+        small = self._models.current.preview_rgb.apply(latents).cpu()
         enlarged = torch.nn.functional.interpolate(
             small.nan_to_num(), scale_factor=APPROXIMATE_SCALE, mode="bilinear"
         )

@@ -75,15 +75,20 @@ class PromptSet:
 
 
 def parse_batch(
-    spec: GenerationSpec, batch: BatchSpec, calls: int
+    spec: GenerationSpec, batch: BatchSpec, calls: int, first_pass: int | None = None
 ) -> tuple[list[PromptPlan], list[PromptPlan]]:
-    """Read the prompts and negative prompts of a batch; schedules count the network's calls."""
+    """Read the prompts and negative prompts of a batch; schedules count the network's calls.
+
+    ``first_pass``: calls of the pass before, when this is the second of hires fix.
+    """
+    steps, hires_steps = (calls, None) if first_pass is None else (first_pass, calls)
 
     def read(texts: Iterable[str], negative: bool) -> list[PromptPlan]:
         return [
             parse_prompt(
                 text,
-                calls,
+                steps,
+                hires_steps=hires_steps,
                 old_scheduling=spec.old_scheduling,
                 negative=negative,
                 comments=spec.comments,

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import torch
 
-from modules.engine.checkpoints import LoadedModel, NotANumberError
+from modules.engine.checkpoints import NotANumberError
 from modules.engine.generation.memory import free_caches, is_out_of_memory
-from modules.engine.generation.pictures import MemoryExhausted, Warn
+from modules.engine.generation.pictures import InMemory, MemoryExhausted, Warn
 
 Result = TypeVar("Result")
 
@@ -21,8 +21,8 @@ class Rescue:
     one after the other. NaN: the denoising network in 32 bits.
     """
 
-    def __init__(self, model: LoadedModel, warn: Warn) -> None:
-        self._model = model
+    def __init__(self, models: InMemory, warn: Warn) -> None:
+        self._models = models
         self._warn = warn
         self.split_guidance = False
         """Prompt and negative prompt go through the network one after the other."""
@@ -56,7 +56,7 @@ class Rescue:
             # Out here the traceback no longer keeps the tensors of the failed try alive.
             if trouble is None:
                 continue
-            free_caches(self._model.device)
+            free_caches(self._models.current.device)
             rung = next(rungs, None)
             if rung is not None:
                 rung()
@@ -80,7 +80,7 @@ class Rescue:
 
     def _upcast(self) -> bool:
         """Switch the denoising network to float32; False when it already is."""
-        network = self._model.networks["unet"]
+        network = self._models.current.networks["unet"]
         if next(network.parameters()).dtype == torch.float32:
             return False
         network.float()

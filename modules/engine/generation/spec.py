@@ -87,6 +87,8 @@ class GenerationSpec:
     ensd: int
     tiling: bool
     upcast_vae_on_nan: bool
+    form: GenerationRequest
+    """The request with all its fields."""
     request: Mapping[str, Any]
     options: Mapping[str, Any]
 
@@ -124,6 +126,7 @@ class GenerationSpec:
             ensd=int(options.get("eta_noise_seed_delta", 0)),
             tiling=bool(_first(request.tiling, options.get("tiling", False))),
             upcast_vae_on_nan=bool(options.get("auto_vae_precision", True)),
+            form=request,
             request=prepared.request,
             options=options,
         )

@@ -118,6 +118,11 @@ class SamplingPlan:
         return self.sampler.total_steps(self.steps)
 
     @property
+    def run_calls(self) -> int:
+        """Model calls of this plan itself: those of its tail when it starts at an image."""
+        return self.sampler.total_steps(len(self.sigmas) - 1) if self.partial else self.total_calls
+
+    @property
     def guidance_factor(self) -> float:
         """Factor on the CFG scale (CFG++ maps 0 to 12.5 to its 0 to 1)."""
         return CFGPP_FACTOR if self.needs_uncond else 1.0

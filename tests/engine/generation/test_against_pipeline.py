@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import torch
 
+from modules.engine.checkpoints import LoadedModel
 from modules.engine.compat.torchvision_ops import make_torchvision_importable
-from modules.engine.generation.txt2img import TextToImage
+from modules.engine.generation.spec import GenerationSpec
+from modules.engine.generation.task import PassTask
 from modules.engine.sampling import NoiseSource, SamplerParams, SamplingPlan
 from tests.engine.generation.conftest import Studio, difference
 
@@ -118,14 +120,15 @@ def _theirs(pipe: Any, match: Match, seed: int, cfg_scale: float) -> np.ndarray:
     return np.asarray(answer.images[0])
 
 
-def _matched_plan(pipe: Any, match: Match) -> Callable[[TextToImage], SamplingPlan]:
+def _matched_plan(
+    pipe: Any, match: Match
+) -> Callable[[PassTask, GenerationSpec, LoadedModel], SamplingPlan]:
     """A replacement for the job's choice of noise levels."""
 
-    def choose(job: TextToImage) -> SamplingPlan:
-        spec = job._spec
+    def choose(task: PassTask, spec: GenerationSpec, model: LoadedModel) -> SamplingPlan:
         params = replace(SamplerParams.from_options(spec.options, spec.request), **match.params)
         plan = SamplingPlan.build(
-            spec.sampler, spec.scheduler, spec.steps, job._model.model_sampling, params
+            task.sampler, task.scheduler, task.steps, model.model_sampling, params
         )
         if not match.take_sigmas:
             return plan
@@ -140,7 +143,7 @@ def _matched_plan(pipe: Any, match: Match) -> Callable[[TextToImage], SamplingPl
 def test_the_picture_equals_the_pipelines(
     studio: Studio, pipeline: Any, match: Match, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(TextToImage, "_plan", _matched_plan(pipeline, match))
+    monkeypatch.setattr(PassTask, "plan", _matched_plan(pipeline, match))
     ours = studio.picture(
         prompt=PROMPT,
         negative_prompt=NEGATIVE,

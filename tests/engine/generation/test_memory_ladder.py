@@ -13,7 +13,7 @@ import torch
 from modules.engine.generation.batching import BatchingChoice
 from modules.engine.generation.hooks import HookPoint
 from modules.engine.generation.memory import is_out_of_memory
-from modules.engine.generation.pictures import Decoder, MemoryExhausted
+from modules.engine.generation.pictures import Codec, MemoryExhausted
 from tests.engine.generation.conftest import Studio, difference
 
 
@@ -82,8 +82,8 @@ def test_memory_that_stays_full_fails_the_job_and_the_engine_works_on(studio: St
 
 def test_a_picture_that_does_not_fit_is_decoded_in_tiles_and_says_so(studio: Studio) -> None:
     studio.make()
-    model, warnings = studio.engine.models.current, []
-    network = model.codec.network
+    models, warnings = studio.engine.models, []
+    network = models.current.codec.network
     network.use_tiling = False
     latents = torch.zeros(4, 8, 8)
 
@@ -93,11 +93,11 @@ def test_a_picture_that_does_not_fit_is_decoded_in_tiles_and_says_so(studio: Stu
 
     handle = network.decoder.register_forward_pre_hook(full)
     try:
-        decoder = Decoder(model, warnings.append)
-        assert decoder.decode(latents).shape == (3, 64, 64)
-        assert decoder.facts == {"VAE tiling": "True"}
+        codec = Codec(models, warnings.append)
+        assert codec.decode(latents).shape == (3, 64, 64)
+        assert codec.facts == {"VAE tiling": "True"}
         assert len(warnings) == 1
-        decoder.close()
+        codec.close()
         assert not network.use_tiling
     finally:
         handle.remove()
@@ -105,7 +105,7 @@ def test_a_picture_that_does_not_fit_is_decoded_in_tiles_and_says_so(studio: Stu
     handle = network.decoder.register_forward_pre_hook(_always_full)
     try:
         with pytest.raises(MemoryExhausted, match="even in tiles"):
-            Decoder(model, warnings.append).decode(latents)
+            Codec(models, warnings.append).decode(latents)
     finally:
         handle.remove()
         network.disable_tiling()

@@ -1,0 +1,101 @@
+"""What all parts of one job share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from modules.engine.generation.batching import BatchingChoice
+from modules.engine.generation.control import JobControl
+from modules.engine.generation.hooks import Hooks
+from modules.engine.generation.job_models import JobModels
+from modules.engine.generation.ledger import Ledger
+from modules.engine.generation.pictures import Codec
+from modules.engine.generation.rescue import Rescue
+from modules.engine.generation.spec import GenerationSpec
+from modules.requests.events import Event, Step, Warning_
+from modules.requests.prepared import PreparedJob
+
+logger = logging.getLogger("easel.engine")
+
+Emit = Callable[[Event], None]
+
+
+@dataclass
+class JobContext:
+    """One job: what it asks for, its models, its control, and where it tells what it does."""
+
+    prepared: PreparedJob
+    spec: GenerationSpec
+    models: JobModels
+    control: JobControl
+    emit: Emit
+    hooks: Hooks
+    choice: BatchingChoice
+    ledger: Ledger = field(default_factory=Ledger)
+    codec: Codec = field(init=False)
+    rescue: Rescue = field(init=False)
+    _warned: set[str] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        self.codec = Codec(self.models, self.warn, upcast_on_nan=self.spec.upcast_vae_on_nan)
+        self.rescue = Rescue(self.models, self.warn)
+
+    def warn(self, message: str) -> None:
+        """Tell the user, once per job."""
+        if message not in self._warned:
+            self._warned.add(message)
+            logger.warning("%s", message)
+            self.emit(Warning_(self.spec.job, message))
+
+    def repairs(self) -> dict[str, str]:
+        """Infotext keys of what had to be changed to get the pictures at all."""
+        return {**self.rescue.facts, **self.codec.facts}
+
+
+class StepCount:
+    """Counts the steps of one batch through all its passes, and reports them."""
+
+    def __init__(self, context: JobContext, iteration: int) -> None:
+        self._context = context
+        self._iteration = iteration
+        self._before = 0
+        self._expected = 0
+
+    def expect(self, steps: int) -> None:
+        """So many steps will come in passes that have not begun."""
+        self._expected += steps
+
+    def begin(self, steps: int) -> StepCounter:
+        """A pass of ``steps`` steps begins; those of the passes before it are over."""
+        before = self._before
+        self._before += steps
+        self._expected = max(self._expected, self._before)
+        return StepCounter(self, before, steps)
+
+    def tell(self, number: int) -> None:
+        """Step ``number`` of the batch is done."""
+        spec = self._context.spec
+        self._context.emit(Step(spec.job, self._iteration, spec.n_iter, number, self._expected))
+
+
+@dataclass(frozen=True)
+class StepCounter:
+    """Reports the steps of one pass."""
+
+    count: StepCount
+    before: int
+    """Steps of the passes before this one."""
+    steps: int
+
+    def done(self, index: int, fraction: float | None) -> int:
+        """Step ``index`` (from 0) is done; samplers that choose their steps tell a ``fraction``.
+
+        Returns its number in the batch.
+        """
+        number = index + 1
+        if fraction is not None:
+            number = max(1, min(self.steps, round(fraction * self.steps)))
+        self.count.tell(self.before + number)
+        return self.before + index + 1

@@ -1,0 +1,358 @@
+"""Hires fix: the first pass's pictures enlarged and worked over once more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from modules.engine.checkpoints import LoadedModel
+from modules.engine.generation.concat import ConcatSource
+from modules.engine.generation.context import JobContext
+from modules.engine.generation.finishing import Finisher
+from modules.engine.generation.inputs import read_input
+from modules.engine.generation.pictures import to_image, to_pixels
+from modules.engine.generation.spec import PIXELS_PER_LATENT, BatchSpec
+from modules.engine.generation.task import PassTask, Sampled, Start
+from modules.imaging.resizing import flatten
+from modules.requests.errors import NotFoundInList, RequestError
+from modules.requests.generation import GenerationRequest
+from modules.requests.hires import HiresSize, hires_size, with_first_pass_size
+from modules.requests.latent_upscaling import LATENT_UPSCALINGS, find_latent_upscaling
+from modules.requests.limits import SIDE_LIMIT
+from modules.requests.prepared import PreparedJob
+from modules.requests.samplers import SamplerInfo, SchedulerInfo, resolve_sampler
+
+PLAIN_UPSCALERS = ("None", "Lanczos", "Nearest")
+SAME = ("", "Use same sampler", "Use same scheduler", "Use same checkpoint", "None")
+OLD_PIXELS = 512 * 512
+OLD_GRID = 64
+"""The first pass of the old behaviour: about 512², in multiples of 64."""
+
+
+def sizes(
+    form: GenerationRequest, first: tuple[int, int], *, old_behaviour: bool = False
+) -> tuple[tuple[int, int], HiresSize]:
+    """Width and height of the first pass, and the sizes of the second.
+
+    Args:
+        first: what the request says: the first pass, or (``old_behaviour``) the result.
+        old_behaviour: setting: the first pass has about 512² pixels, in multiples of 64.
+    """
+    width, height = first
+    asked = form.model_copy(update={"width": width, "height": height})
+    if old_behaviour:
+        across, down = old_first_size(width, height)
+        asked = asked.model_copy(update={"firstphase_width": across, "firstphase_height": down})
+    asked = with_first_pass_size(asked)
+    return (_on_grid(asked.width), _on_grid(asked.height)), hires_size(asked)
+
+
+def old_first_size(width: int, height: int) -> tuple[int, int]:
+    """About 512² pixels of the same shape, in multiples of 64, rounded up."""
+    scale = math.sqrt(OLD_PIXELS / (width * height))
+
+    def side(length: int) -> int:
+        return math.ceil(scale * length / OLD_GRID) * OLD_GRID
+
+    return side(width), side(height)
+
+
+def _on_grid(length: int) -> int:
+    return max(length // PIXELS_PER_LATENT, 1) * PIXELS_PER_LATENT
+
+
+@dataclass(frozen=True)
+class HiresSpec:
+    """What a job asks of its second pass."""
+
+    first: tuple[int, int]
+    """Width and height of the first pass in pixels."""
+    size: HiresSize
+    upscaler: str
+    steps: int
+    strength: float
+    extra_noise: float
+    sampler: SamplerInfo
+    scheduler: SchedulerInfo
+    prompts: tuple[str, ...]
+    """One per picture of the job, as the negative ones."""
+    negative_prompts: tuple[str, ...]
+    own_checkpoint: bool
+    firstpass_image: Image.Image | None = None
+    """Stands for the first pass: only the second is made."""
+
+    @classmethod
+    def from_context(cls, context: JobContext) -> HiresSpec:
+        """Read the request and the settings.
+
+        Raises:
+            RequestError: a field cannot be used; the sentence names it.
+        """
+        spec, form, prepared = context.spec, context.spec.form, context.prepared
+        image = None
+        first = spec.width, spec.height
+        if form.firstpass_image:
+            image = flatten(
+                read_input(prepared, form.firstpass_image, "firstpass_image"),
+                str(spec.options.get("img2img_background_color", "#ffffff")),
+            )
+            first = _on_grid(image.width), _on_grid(image.height)
+            image = image.crop((0, 0, *first)) if min(image.size) >= 8 else image.resize(first)
+        old = bool(spec.options.get("use_old_hires_fix_width_height", False)) and image is None
+        first, size = sizes(form, first, old_behaviour=old)
+        _check_size(size)
+        same_sampler = form.hr_sampler_name is None or form.hr_sampler_name in SAME
+        same_schedule = form.hr_scheduler is None or form.hr_scheduler in SAME
+        sampler, scheduler = resolve_sampler(
+            spec.sampler.name if same_sampler else form.hr_sampler_name,
+            spec.scheduler.name if same_schedule else form.hr_scheduler,
+        )
+        return cls(
+            first=first,
+            size=size,
+            upscaler=_upscaler(form, prepared.resources),
+            steps=form.hr_second_pass_steps or spec.steps,
+            strength=form.denoising_strength,
+            extra_noise=float(spec.options.get("img2img_extra_noise", 0.0)),
+            sampler=sampler,
+            scheduler=scheduler,
+            prompts=_texts(prepared, "hires_prompts", form.hr_prompt, prepared.all_prompts),
+            negative_prompts=_texts(
+                prepared,
+                "hires_negative_prompts",
+                form.hr_negative_prompt,
+                prepared.all_negative_prompts,
+            ),
+            own_checkpoint=context.models.has("hires"),
+            firstpass_image=image,
+        )
+
+
+def _upscaler(form: GenerationRequest, resources: Mapping[str, Any]) -> str:
+    name = form.hr_upscaler or "Latent"
+    latent = find_latent_upscaling(name)
+    if latent is not None:
+        return latent.name
+    known = (*PLAIN_UPSCALERS, *(resources.get("upscalers") or {}))
+    if name not in known:
+        latents = (entry.name for entry in LATENT_UPSCALINGS)
+        raise NotFoundInList("hr_upscaler", name, [*latents, *known])
+    return name
+
+
+def _check_size(size: HiresSize) -> None:
+    if max(size.upscale_width, size.upscale_height) > SIDE_LIMIT:
+        asked = f"{size.upscale_width}x{size.upscale_height}"
+        raise RequestError(
+            "hr_scale",
+            asked,
+            f"the second pass would be {asked}; allowed: 8 to {SIDE_LIMIT} pixels a side.",
+        )
+
+
+def _texts(prepared: PreparedJob, key: str, own: str, usual: list[str]) -> tuple[str, ...]:
+    """The second pass's texts: settled by the server, or the request's own, or the first's."""
+    settled = prepared.resources.get(key)
+    if isinstance(settled, list) and len(settled) == len(usual):
+        return tuple(str(text) for text in settled)
+    return tuple(own or text for text in usual)
+
+
+class HiresFix:
+    """The second pass of a job."""
+
+    def __init__(self, context: JobContext, spec: HiresSpec, finisher: Finisher) -> None:
+        self._context = context
+        self.spec = spec
+        self._finisher = finisher
+        self._checkpoint_label = ""
+        form = context.spec.form
+        self._old_style = bool(form.firstphase_width or form.firstphase_height) or (
+            (context.spec.width, context.spec.height) != spec.first and spec.firstpass_image is None
+        )
+
+    def task(self, first: PassTask) -> PassTask | None:
+        """The second walk; None when the strength is 0 and nothing is left to do."""
+        spec = self.spec
+        if spec.strength <= 0:
+            return None
+        return replace(
+            first,
+            width=spec.size.width,
+            height=spec.size.height,
+            sampler=spec.sampler,
+            scheduler=spec.scheduler,
+            steps=spec.steps,
+            strength=spec.strength,
+            exact_steps=True,
+            extra_noise=spec.extra_noise,
+            model="hires",
+            first_calls=first.calls,
+        )
+
+    def planned_steps(self, first: PassTask) -> int:
+        """Steps of both passes together."""
+        spec, model = self._context.spec, self._context.models.current
+        tasks = [self.task(first), first if self.spec.firstpass_image is None else None]
+        return sum(task.plan(spec, model).total_steps for task in tasks if task is not None)
+
+    def batch(self, batch: BatchSpec) -> BatchSpec:
+        """The pictures of a batch with the second pass's prompts."""
+        part = slice(batch.first, batch.first + len(batch))
+        return replace(
+            batch,
+            prompts=self.spec.prompts[part],
+            negative_prompts=self.spec.negative_prompts[part],
+        )
+
+    def start(self, batch: BatchSpec, first: Sampled | None) -> Start:
+        """The enlarged pictures; ``first`` is None when a picture stands for the first pass."""
+        latents = None if first is None else first.latents
+        if find_latent_upscaling(self.spec.upscaler) is not None:
+            return self._in_latents(batch, latents)
+        return self._in_pixels(batch, latents)
+
+    def merely_enlarged(self, first: Sampled | None, start: Start) -> Sampled:
+        """What there is at strength 0: the enlarged pictures."""
+        if first is not None:
+            return first.with_latents(start.latents)
+        spec, model = self._context.spec, self._context.models.current
+        return Sampled(start.latents, PassTask.of(spec).plan(spec, model))
+
+    # -- enlarging ----------------------------------------------------------------------------
+
+    def _in_latents(self, batch: BatchSpec, latents: Tensor | None) -> Start:
+        """Resize the latents; nothing is decoded."""
+        if latents is None:
+            pixels = to_pixels(self.spec.firstpass_image)
+            model = self._second_model()
+            latents = self._context.codec.encode(pixels).to(model.device)
+            latents = latents.expand(len(batch), -1, -1, -1)
+        elif self._keeps_first():
+            for place, one in enumerate(latents):
+                self._keep_first(batch, place, to_image(self._context.codec.decode(one)))
+        size, way = self.spec.size, find_latent_upscaling(self.spec.upscaler)
+        enlarged = torch.nn.functional.interpolate(
+            latents,
+            size=(
+                size.upscale_height // PIXELS_PER_LATENT,
+                size.upscale_width // PIXELS_PER_LATENT,
+            ),
+            mode=way.mode,
+            antialias=way.antialias,
+        )
+        cut = self._cut(enlarged)
+        model = self._second_model()
+        return Start(cut, None, self._shown(model, cut, None))
+
+    def _in_pixels(self, batch: BatchSpec, latents: Tensor | None) -> Start:
+        """Decode, enlarge the pictures and encode them."""
+        context = self._context
+        pictures = [self.spec.firstpass_image]
+        if latents is not None:
+            with context.ledger.clock("decode"):
+                pictures = [to_image(context.codec.decode(one)) for one in latents]
+            for place, picture in enumerate(pictures):
+                self._keep_first(batch, place, picture)
+        with context.ledger.clock("upscale"):
+            enlarged = [self._upscaled(picture) for picture in pictures]
+        model = self._second_model()
+        with context.ledger.clock("encode"):
+            pixels = torch.cat([to_pixels(picture) for picture in enlarged])
+            encoded = context.codec.encode(pixels)
+        pixels = pixels[..., : encoded.shape[-2] * 8, : encoded.shape[-1] * 8]
+        encoded, pixels = self._cut(encoded), self._cut(pixels, PIXELS_PER_LATENT)
+        encoded = encoded.expand(len(batch), -1, -1, -1)
+        return Start(encoded, None, self._shown(model, encoded, pixels))
+
+    def _upscaled(self, picture: Image.Image) -> Image.Image:
+        from modules.engine.postprocess.upscale import Upscaling
+
+        context = self._context
+        upscaling = Upscaling(
+            context.models.current.device,
+            context.prepared.resources,
+            context.spec.options,
+            None,
+            context.control,
+            warn=context.warn,
+        )
+        size = self.spec.size
+        return upscaling.upscale_to(
+            picture, self.spec.upscaler, size.upscale_width, size.upscale_height
+        )
+
+    def _cut(self, rows: Tensor, unit: int = 1) -> Tensor:
+        """Cut [batch, channels, height, width] to the target; ``unit``: its pixels per latent."""
+        size = self.spec.size
+        across = (size.upscale_width - size.width) // PIXELS_PER_LATENT
+        down = (size.upscale_height - size.height) // PIXELS_PER_LATENT
+        top, left = down // 2 * unit, across // 2 * unit
+        height = size.height // PIXELS_PER_LATENT * unit
+        width = size.width // PIXELS_PER_LATENT * unit
+        return rows[..., top : top + height, left : left + width]
+
+    def _second_model(self) -> LoadedModel:
+        model = self._context.models.use("hires")
+        if self.spec.own_checkpoint:
+            self._checkpoint_label = model.label
+        return model
+
+    def _shown(self, model: LoadedModel, latents: Tensor, pixels: Tensor | None) -> ConcatSource:
+        """The enlarged pictures, for models that look at one."""
+        weight = float(self._context.spec.options.get("inpainting_mask_weight", 1.0))
+        if pixels is None:
+            if not (model.variant == "edit" or (model.variant == "inpainting" and weight < 1)):
+                return ConcatSource()
+            pixels = torch.stack([self._context.codec.decode(one) for one in latents])
+        return ConcatSource(pixels, None, weight)
+
+    # -- what is kept and told ------------------------------------------------------------------
+
+    def _keeps_first(self) -> bool:
+        return bool(self._context.spec.options.get("save_images_before_highres_fix", False))
+
+    def _keep_first(self, batch: BatchSpec, place: int, picture: Image.Image) -> None:
+        if self._keeps_first():
+            self._finisher.emit(batch.first + place, picture, role="before_highres_fix")
+
+    def infotext(self, outcome: Sampled, first_label: str) -> dict[str, Any]:
+        """A1111's keys of the second pass, in its order."""
+        spec, form = self.spec, self._context.spec.form
+        extra: dict[str, Any] = {"Denoising strength": spec.strength}
+        if self._checkpoint_label:
+            extra["Hires checkpoint"] = self._checkpoint_label
+        if spec.sampler.name != self._context.spec.sampler.name:
+            extra["Hires sampler"] = spec.sampler.name
+        if outcome.plan.schedule_label != first_label:
+            extra["Hires schedule type"] = outcome.plan.schedule_label
+        if form.hr_resize_x or form.hr_resize_y:
+            extra["Hires resize"] = f"{form.hr_resize_x}x{form.hr_resize_y}"
+        elif self._old_style:
+            extra["Hires resize"] = f"{spec.size.width}x{spec.size.height}"
+        else:
+            extra["Hires upscale"] = form.hr_scale
+        if form.hr_second_pass_steps:
+            extra["Hires steps"] = form.hr_second_pass_steps
+        extra["Hires upscaler"] = spec.upscaler
+        return extra
+
+    def extra_of(self, batch: BatchSpec) -> Callable[[int], dict[str, Any]]:
+        """Keys of single pictures: prompts where they differ from the first pass's."""
+        second = self.batch(batch)
+
+        def of(place: int) -> dict[str, Any]:
+            extra = {}
+            if second.prompts[place] != batch.prompts[place]:
+                extra["Hires prompt"] = second.prompts[place]
+            if second.negative_prompts[place] != batch.negative_prompts[place]:
+                extra["Hires negative prompt"] = second.negative_prompts[place]
+            return extra
+
+        return of

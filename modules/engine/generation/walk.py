@@ -1,0 +1,308 @@
+"""The walk of a sampler over one batch: prompts encoded, noise drawn, steps taken and reported."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from modules.engine.checkpoints import LoadedModel, NotANumberError
+from modules.engine.generation.context import JobContext, StepCount, StepCounter
+from modules.engine.generation.control import JobControl, StopSampling
+from modules.engine.generation.denoiser import GuidedDenoiser
+from modules.engine.generation.facts import guidance_infotext
+from modules.engine.generation.hooks import BatchState, HookPoint, Hooks
+from modules.engine.generation.preview import Previewer
+from modules.engine.generation.prompts import PromptSet, encode_batch, parse_batch
+from modules.engine.generation.relay import RefinerSpec, Relay, Runner
+from modules.engine.generation.spec import BatchSpec
+from modules.engine.generation.task import PassTask, Sampled, Start
+from modules.engine.sampling import (
+    GuidanceSettings,
+    NoiseSource,
+    SamplerStep,
+    SamplingPlan,
+)
+from modules.prompts.plan import PromptPlan
+from modules.requests.events import Preview
+
+
+class Walk:
+    """Takes one batch through one task. Make one per pass."""
+
+    def __init__(
+        self,
+        context: JobContext,
+        task: PassTask,
+        batch: BatchSpec,
+        start: Start,
+        state: BatchState,
+        count: StepCount,
+    ) -> None:
+        self._context = context
+        self._task = task
+        self._batch = batch
+        self._start = start
+        self._state = state
+        self._count = count
+        self._plans: list[PromptPlan] = []
+
+    def run(self) -> Sampled | None:
+        """Sample; None when it was stopped before its first step.
+
+        Raises:
+            RequestError: the settings contradict each other.
+            NotANumberError: the network gave NaN and could not be repaired.
+            MemoryExhausted: it does not fit.
+        """
+        context, task = self._context, self._task
+        model = context.models.use(task.model)
+        plan = task.plan(context.spec, model)
+        with context.ledger.clock("text"):
+            prompts = self._encoded(model)
+        counter = self._count.begin(plan.total_steps)
+        with context.ledger.clock("sample"):
+            way = self._sample_singly if plan.one_by_one else self._sample
+            return context.rescue.attempt(
+                lambda: way(self._batch, self._start, plan, prompts, counter),
+                smaller=lambda: self._sample_singly(
+                    self._batch, self._start, plan, prompts, counter
+                ),
+            )
+
+    def _encoded(self, model: LoadedModel) -> PromptSet:
+        """The prompts and negative prompts by the text encoder of ``model``."""
+        spec, task = self._context.spec, self._task
+        positive, negative = parse_batch(spec, self._batch, task.calls, task.first_calls)
+        if not self._plans:
+            self._plans = positive
+            self._tell_about(positive)
+        return self._context.rescue.attempt(lambda: encode_batch(model, spec, positive, negative))
+
+    def _sample(
+        self,
+        batch: BatchSpec,
+        start: Start,
+        plan: SamplingPlan,
+        prompts: PromptSet,
+        counter: StepCounter,
+    ) -> Sampled | None:
+        """Walk the sampler once."""
+        context, task, state = self._context, self._task, self._state
+        model = context.models.use(task.model)  # a try before may have ended in the refiner
+        noise = self._noise(batch, model)
+        state.latents = self._first_latents(start, plan, noise)
+        context.hooks.call(HookPoint.BEFORE_SAMPLING, state)
+        guidance = self._guidance(plan)
+        relay = self._relay(batch, start, plan, state.latents)
+        denoiser = self._denoiser(model, plan, prompts, guidance, start, relay)
+        previewer = Previewer(context.models, context.spec.preview)
+        last: SamplerStep | None = None
+        stopped = False
+        try:
+            for step in plan.run(denoiser, state.latents, noise):
+                last = step
+                if not bool(torch.isfinite(step.x).all()):
+                    raise NotANumberError("denoising network")
+                state.step, state.latents = step.index + 1, step.x
+                context.hooks.call(HookPoint.AFTER_STEP, state)
+                number = counter.done(step.index, step.fraction)
+                self._show(previewer, denoiser, start, step, number)
+        except StopSampling:
+            stopped = True
+        if last is None:
+            return None
+        latents = last.denoised if stopped else state.latents
+        if start.blend is not None:
+            latents = start.blend.final(latents)
+        extra = guidance_infotext(guidance, denoiser.left_out)
+        handed_over = relay is not None and relay.done
+        if handed_over:
+            extra.update(self._refiner_infotext())
+        return Sampled(
+            latents,
+            plan,
+            frozenset(denoiser.left_out),
+            not stopped,
+            handed_over,
+            tuple(self._plans),
+            extra,
+        )
+
+    def _sample_singly(
+        self,
+        batch: BatchSpec,
+        start: Start,
+        plan: SamplingPlan,
+        prompts: PromptSet,
+        counter: StepCounter,
+    ) -> Sampled | None:
+        """The same pictures one after another, when they do not fit into memory together."""
+        done: list[Sampled] = []
+        for place in range(len(batch)):
+            one = self._sample(
+                batch.only(place), start.only(place), plan, prompts.only([place]), counter
+            )
+            if one is None:
+                break
+            done.append(one)
+        if not done:
+            return None
+        return replace(
+            done[0],
+            latents=torch.cat([one.latents for one in done]),
+            left_out=frozenset().union(*(one.left_out for one in done)),
+            complete=len(done) == len(batch) and all(one.complete for one in done),
+            handed_over=any(one.handed_over for one in done),
+            extra={key: value for one in done for key, value in one.extra.items()},
+        )
+
+    # -- what a walk needs --------------------------------------------------------------------
+
+    def _noise(self, batch: BatchSpec, model: LoadedModel) -> NoiseSource:
+        spec, task = self._context.spec, self._task
+        return NoiseSource(
+            batch.seeds,
+            batch.subseeds,
+            spec.subseed_strength,
+            spec.seed_resize_from,
+            shape=(
+                model.latent_channels,
+                task.height // model.vae_scale,
+                task.width // model.vae_scale,
+            ),
+            rng=spec.rng,
+            ensd=spec.ensd,
+            device=model.device,
+        )
+
+    def _first_latents(self, start: Start, plan: SamplingPlan, noise: NoiseSource) -> Tensor:
+        """What the sampler begins with: noise alone, or the picture's latents under noise."""
+        initial, task = noise.initial(), self._task
+        if start.latents is None:
+            return plan.init_noise(initial)
+        if task.noise_multiplier != 1.0:
+            initial = initial * task.noise_multiplier
+        latents = start.latents.to(initial)
+        if task.extra_noise:
+            latents = torch.add(latents, initial, alpha=task.extra_noise)
+        return plan.noised(latents, initial)
+
+    def _guidance(self, plan: SamplingPlan) -> GuidanceSettings:
+        spec = self._context.spec
+        settings = GuidanceSettings.from_options(spec.options, spec.request, plan)
+        return replace(settings, scale=self._task.cfg_scale)
+
+    def _relay(
+        self, batch: BatchSpec, start: Start, plan: SamplingPlan, latents: Tensor
+    ) -> Relay | None:
+        """The refiner's turn, if this pass has one."""
+        context, task = self._context, self._task
+        refiner = RefinerSpec.from_spec(context.spec)
+        hires = context.spec.form.enable_hr
+        second = task.first_calls is not None
+        if not (task.refines and context.models.has("refiner")) or not refiner.takes_part(
+            hires=hires, second=second
+        ):
+            return None
+
+        def take_over() -> Runner:
+            model = context.models.use("refiner")
+            prompts = self._encoded(model)
+            if len(batch) < len(self._batch):
+                prompts = prompts.only([batch.first - self._batch.first])
+            return Runner(
+                model,
+                task.plan(context.spec, model).model_sampling,
+                prompts,
+                self._added(model),
+                start.concat.channels(model, latents, context.codec.encode),
+            )
+
+        return Relay(refiner, plan.model_sampling.sigmas, take_over)
+
+    def _refiner_infotext(self) -> dict[str, Any]:
+        context = self._context
+        label = context.models.current.label
+        hires = context.spec.form.enable_hr
+        return RefinerSpec.from_spec(context.spec).infotext(label, hires=hires)
+
+    def _added(self, model: LoadedModel) -> dict[str, Any]:
+        task = self._task
+        return dict(model.added_conditioning(batch=1, width=task.width, height=task.height))
+
+    def _denoiser(
+        self,
+        model: LoadedModel,
+        plan: SamplingPlan,
+        prompts: PromptSet,
+        guidance: GuidanceSettings,
+        start: Start,
+        relay: Relay | None,
+    ) -> GuidedDenoiser:
+        context, x = self._context, self._state.latents
+        added = self._added(model)
+        concat = start.concat.channels(model, x, context.codec.encode)
+
+        def make(
+            one_batch: bool, control: JobControl, hooks: Hooks, relay: Relay | None
+        ) -> GuidedDenoiser:
+            return GuidedDenoiser(
+                model,
+                plan,
+                prompts,
+                guidance,
+                control,
+                hooks,
+                one_batch=one_batch,
+                added=added,
+                concat=concat,
+                image_scale=self._task.image_cfg_scale,
+                blend=start.blend,
+                relay=relay,
+            )
+
+        together = context.spec.one_batch and not context.rescue.split_guidance
+        if together and guidance.scale * guidance.factor != 1.0:
+            sigma = torch.full((len(x),), plan.init_sigma, device=x.device)
+            trials = {way: make(way, JobControl(""), Hooks(), None) for way in (True, False)}
+            together = context.choice.together(
+                _shape_key(model, prompts, x), x.device, lambda way: trials[way](x, sigma)
+            )
+        return make(together, context.control, context.hooks, relay)
+
+    # -- what is told ---------------------------------------------------------------------------
+
+    def _show(
+        self,
+        previewer: Previewer,
+        denoiser: GuidedDenoiser,
+        start: Start,
+        step: SamplerStep,
+        number: int,
+    ) -> None:
+        if not previewer.due(step.index + 1):
+            return
+        cond = denoiser.cond_denoised
+        if start.blend is not None and cond is not None:
+            cond = start.blend(cond, step.sigma)
+        data = previewer.make(step.denoised, cond, denoiser.uncond_denoised)
+        if data is not None:
+            self._context.emit(Preview(self._context.spec.job, number, previewer.format, data))
+
+    def _tell_about(self, prompts: list[PromptPlan]) -> None:
+        for prompt in prompts:
+            for network in prompt.extra_networks:
+                self._context.warn(
+                    f"<{network.kind}:{network.name}> was left out: not supported yet."
+                )
+
+
+def _shape_key(model: LoadedModel, prompts: PromptSet, x: Tensor) -> str:
+    rows = prompts.rows_at(0)
+    tokens = ",".join(str(one.tokens) for one in rows.conditioning)
+    signature = model.plan.components["unet"].signature
+    dtype, threads = model.dtype, torch.get_num_threads()
+    return f"{signature}|{tuple(x.shape)}|{tokens}|{dtype}|{threads}|{torch.__version__}"
