@@ -88,7 +88,26 @@ def test_tokens_and_remarks_of_a_prompt(client):
     assert 2 <= found["prompt"]["tokens"] <= 6
     (warning,) = found["prompt"]["warnings"]
     assert warning["start"] == 2
-    assert found["negative_prompt"] == {"tokens": 0, "limit": 75, "warnings": []}
+    assert found["negative_prompt"] == {
+        "tokens": 0,
+        "limit": 75,
+        "warnings": [],
+        "translation": None,
+    }
+
+
+def test_what_the_model_reads_instead_of_a_chinese_prompt(client):
+    body = {"prompt": "蓝色背景上的红苹果", "negative_prompt": "量子", "steps": 20}
+    found = client.post("/easel/v1/prompt/check", body).json()
+    english = "a red apple on a blue background"
+    assert found["prompt"]["translation"] == {"text": english, "changed": True, "unknown": []}
+    alone = client.post("/easel/v1/prompt/check", {**body, "prompt": english}).json()
+    assert found["prompt"]["tokens"] == alone["prompt"]["tokens"]
+    assert found["negative_prompt"]["translation"]["unknown"] == ["量子"]
+    job = client.finished(client.submit(prompt=body["prompt"]))
+    assert job["prompt"] == english
+    assert f"Translated from Chinese: “{english}”." in job["warnings"]
+    assert "Prompt in Chinese: 蓝色背景上的红苹果" in job["images"][0]["infotext"]
 
 
 def test_a_pictures_parameters_become_form_fields(client):
