@@ -37,13 +37,6 @@ class Repainter:
         """For one picture of a batch."""
         return Repainter(self._context, self._batch.only(place), self._count)
 
-    @property
-    def own_side(self) -> int:
-        """Side in pixels of the squares that the model was trained on."""
-        model = self._context.models.current
-        unet = model.plan.components["unet"].config
-        return int(unet.get("sample_size") or 64) * model.vae_scale
-
     def expect(self, passes: int, strength: float) -> None:
         """So many calls of :meth:`repaint` will follow: lets progress know its end."""
         task = self._task(64, 64, strength)
