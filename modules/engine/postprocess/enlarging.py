@@ -45,6 +45,9 @@ class ResultCache:
         """Free the memory."""
         self._pictures.clear()
 
+    def __len__(self) -> int:
+        return len(self._pictures)
+
 
 CACHE = ResultCache()
 
@@ -110,7 +113,7 @@ def enlarge(
     def with_one(name: str) -> Image.Image:
         key = (*pixels, name, target.width, target.height, upscaling.key(name))
         begin(name)
-        found = cache.get(key)
+        found = cache.get(key) if places > 0 else None
         if found is None:
             found = upscaling.upscale_to(image, name, target.width, target.height, force=forced)
             cache.put(key, found, places)
