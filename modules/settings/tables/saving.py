@@ -51,6 +51,32 @@ OPTIONS = (
         "target_side_length", "Width/height limit for the above option, in pixels", 4000, 64, 65500
     ),
     _images.whole("img_max_size_mp", "Maximum grid size, in megapixels", 200, 1, 1000),
+    _images.flag("save_init_img", "Save init images when using img2img", False),
+    _images.flag(
+        "save_images_before_face_restoration",
+        "Save a copy of image before doing face restoration",
+        False,
+    ),
+    _images.flag(
+        "save_images_before_highres_fix", "Save a copy of image before applying highres fix", False
+    ),
+    _images.flag(
+        "save_images_before_color_correction",
+        "Save a copy of image before applying color correction to img2img results",
+        False,
+    ),
+    _images.flag("save_mask", "For inpainting, save a copy of the greyscale mask", False),
+    _images.flag("save_mask_composite", "For inpainting, save a masked composite", False),
+    _images.flag(
+        "use_original_name_batch",
+        "Use original name for output filename during batch process in extras tab",
+        True,
+    ),
+    _images.flag(
+        "use_upscaler_name_as_suffix",
+        "Use upscaler name as filename suffix in the extras tab",
+        False,
+    ),
     _images.flag("save_incomplete_images", "Save incomplete images", False),
     _images.flag(
         "save_write_log_csv",
@@ -68,13 +94,11 @@ OPTIONS = (
         "outdir_img2img_samples",
         "Output directory for img2img images",
         "outputs/img2img-images",
-        hidden=True,
     ),
     _paths.text(
         "outdir_extras_samples",
         "Output directory for images from extras tab",
         "outputs/extras-images",
-        hidden=True,
     ),
     _paths.text(
         "outdir_grids", "Output directory for grids", help="If set, it replaces the one below."
@@ -86,17 +110,13 @@ OPTIONS = (
         "outdir_img2img_grids",
         "Output directory for img2img grids",
         "outputs/img2img-grids",
-        hidden=True,
     ),
     _paths.text(
         "outdir_save",
         "Directory for saving images using the Save button",
         "log/images",
-        hidden=True,
     ),
-    _paths.text(
-        "outdir_init_images", "Directory for saving init images", "outputs/init-images", hidden=True
-    ),
+    _paths.text("outdir_init_images", "Directory for saving init images", "outputs/init-images"),
     _dirs.flag("save_to_dirs", "Save images to a subdirectory", True),
     _dirs.flag("grid_save_to_dirs", "Save grids to a subdirectory", True),
     _dirs.flag(

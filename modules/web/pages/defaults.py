@@ -10,6 +10,8 @@ from modules.requests.generation import Detailer, GenerationRequest, Outpaint, S
 SAME_CHECKPOINT = "Use same checkpoint"
 SAME_SAMPLER = "Use same sampler"
 SAME_SCHEDULER = "Use same scheduler"
+SHIPPED_UPSCALER = "R-ESRGAN 4x+"
+"""Its weights come with the program, so Extras does something useful at once."""
 
 
 def txt2img() -> dict[str, Any]:
@@ -80,7 +82,7 @@ def extras() -> dict[str, Any]:
     steps = DatasetSteps()
     return {
         "upscale_enabled": True,
-        "upscaler_1": "None",
+        "upscaler_1": SHIPPED_UPSCALER,
         "upscaler_2": "None",
         "extras_upscaler_2_visibility": 0.0,
         "resize_mode": 0,

@@ -74,7 +74,9 @@ def _sources() -> dict[str, Component]:
 
 def _upscale(upscalers: list[str], values: dict[str, Any]) -> tuple[Switch, dict[str, Component]]:
     with switch("extras_upscale", "extras_upscale", on=True) as part:
-        first = dropdown("upscaler_1", "extras_upscaler_1", upscalers, values["upscaler_1"])
+        wanted = values["upscaler_1"]
+        first_choice = wanted if wanted in upscalers else upscalers[0]
+        first = dropdown("upscaler_1", "extras_upscaler_1", upscalers, first_choice)
         with gr.Row():
             second = dropdown("upscaler_2", "extras_upscaler_2", upscalers, values["upscaler_2"])
             visibility = slider(

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
 from modules.web.pages import assets, state
+from modules.web.pages.keeping import keeping_router
 from modules.web.pages.translations import (
     FALLBACK,
     LANGUAGES,
@@ -53,4 +54,5 @@ def router(context: Any) -> APIRouter:
     def page_state() -> dict[str, Any]:
         return state.page_state(context)
 
+    routes.include_router(keeping_router(context))
     return routes

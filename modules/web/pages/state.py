@@ -6,6 +6,7 @@ from typing import Any
 
 from modules.requests.samplers import SAMPLERS, SCHEDULERS
 from modules.web.pages import assets, defaults
+from modules.web.pages.keeping import can_open_folders
 
 AUTOMATIC_VAE = ("Automatic", "None")
 FORM_OPTIONS = (
@@ -74,10 +75,7 @@ LATENT_UPSCALERS = (
 
 def upscaler_names(context: Any) -> list[str]:
     """Names of all upscalers of pictures, "None" first."""
-    find = getattr(context.catalog, "upscalers", None)
-    if find is None:
-        return ["None", "Lanczos", "Nearest"]
-    return [info.name for info in find() if not info.hidden]
+    return [info.name for info in context.catalog.upscalers() if not info.hidden]
 
 
 def form_lists(context: Any) -> dict[str, list[str]]:
@@ -125,7 +123,8 @@ def page_state(context: Any) -> dict[str, Any]:
 def _form_options(context: Any) -> dict[str, Any]:
     values = context.options.as_dict()
     wanted = dict.fromkeys((*FORM_OPTIONS, *quick_keys(context), *_in_infotext(context)))
-    return {key: values[key] for key in wanted if key in values}
+    found = {key: values[key] for key in wanted if key in values}
+    return {**found, "can_open_folder": can_open_folders(context.flags)}
 
 
 def quick_keys(context: Any) -> list[str]:

@@ -33,6 +33,7 @@ import "./extras.js";
 import "./outpaint.js";
 import "./picture-list.js";
 import "./segments.js";
+import "./tab-drop.js";
 
 Object.assign(window.Easel, { img2img, live, form, quick, prompt, styles, output, page, send, sources, toast });
 live.start();

@@ -1,13 +1,20 @@
 // The PNG Info tab: drop a picture, see everything that its file says, send it on.
 import * as api from "./api.js";
 import * as form from "./form.js";
+import * as send from "./send.js";
 import * as toast from "./toast.js";
 import { picture } from "./drop.js";
 import { button, copyText, h, icon, openTab } from "./dom.js";
 import { infotext } from "./words.js";
 import { hasParameters } from "./prompt.js";
 
-const { t, config } = window.Easel;
+const { t, config, has } = window.Easel;
+const SENDS = [
+  ["picture", "img2img"],
+  ["brush", "inpaint"],
+  ["outpaint", "outpaint"],
+  ["enlarge", "extras"],
+];
 let waiting = null;
 
 class ImageInfo extends HTMLElement {
@@ -37,8 +44,9 @@ class ImageInfo extends HTMLElement {
     document.addEventListener("paste", (event) => {
       if (this.offsetParent && event.clipboardData?.files?.length) this.#file(event.clipboardData.files[0]);
     });
-    document.addEventListener("easel:show-image", (event) => this.#image(event.detail));
-    if (waiting) this.#image(waiting);
+    const show = (what) => (what instanceof Blob ? this.#file(what) : this.#image(what));
+    document.addEventListener("easel:show-image", (event) => show(event.detail));
+    if (waiting) show(waiting);
     waiting = null;
   }
 
@@ -59,6 +67,8 @@ class ImageInfo extends HTMLElement {
   async #file(file, name) {
     if (!file) return;
     this.zone.classList.remove("dropping");
+    this.file = file;
+    this.name = name ?? file.name ?? "";
     if (this.address) URL.revokeObjectURL(this.address);
     this.address = URL.createObjectURL(file);
     const shown = h("img", { src: this.address, alt: name ?? file.name ?? t("info.picture") });
@@ -77,23 +87,9 @@ class ImageInfo extends HTMLElement {
     const facts = [found.format, found.width && `${found.width} × ${found.height}`]
       .filter(Boolean)
       .join(" · ");
-    const parts = [h("p", { class: "facts" }, facts)];
-    if (found.info) {
-      const use = () => {
-        openTab("txt2img");
-        form.fill("txt2img", found.fields, found.override_settings, "send");
-      };
-      const tools = h("div", { class: "tools" });
-      if (hasParameters(found)) tools.append(button("send", t("info.to_txt2img"), use, { kind: "primary" }));
-      tools.append(
-        button(
-          "copy",
-          t("output.copy"),
-          async () => (await copyText(found.info)) && toast.success(t("output.copied")),
-        ),
-      );
-      parts.push(infotext(found.info), tools, this.#table(found));
-    } else parts.push(h("p", { class: "hint" }, t("info.nothing")));
+    const parts = [h("p", { class: "facts" }, facts, this.#origin(found)), this.#sends(found)];
+    if (found.info) parts.push(infotext(found.info), ...this.#remarks(found), this.#table(found));
+    else parts.push(h("p", { class: "hint" }, t("info.nothing")));
     const others = Object.entries(found.items ?? {}).filter(([name]) => name !== "parameters");
     if (others.length) {
       parts.push(
@@ -109,6 +105,46 @@ class ImageInfo extends HTMLElement {
       );
     }
     this.result.replaceChildren(...parts.filter(Boolean));
+  }
+
+  /** The program that wrote the text, when it is not one of A1111's way of writing. */
+  #origin({ dialect, info }) {
+    if (!info || !dialect || dialect === "a1111") return null;
+    const name = has(`dialect.${dialect}`) ? t(`dialect.${dialect}`) : dialect;
+    return h("span", { class: "origin" }, t("info.made_by", { name }));
+  }
+
+  /** Everywhere the picture or its parameters can go. */
+  #sends(found) {
+    const row = h("div", { class: "tools", role: "toolbar", "aria-label": t("output.sends") });
+    const act = (name, text, run, kind, id) => row.append(Object.assign(button(name, text, run, { kind }), { id }));
+    if (hasParameters(found)) {
+      const use = () => {
+        openTab("txt2img");
+        form.fill("txt2img", found.fields, found.override_settings, "send");
+      };
+      act("send", t("info.to_txt2img"), use, "primary", "pnginfo_send_to_txt2img");
+    }
+    for (const [name, target] of SENDS) {
+      const options = { parameters: hasParameters(found), infotext: found.info, name: this.name };
+      const go = () => send.picture(this.file, target, options);
+      act(name, t(`send.${target}`), go, "", `pnginfo_send_to_${target}`);
+    }
+    if (found.info) {
+      const copy = async () => (await copyText(found.info)) && toast.success(t("output.copied"));
+      act("copy", t("output.copy"), copy, "", "pnginfo_copy");
+    }
+    return row;
+  }
+
+  /** What cannot be done here as it was done there, and keys that nothing here uses. */
+  #remarks({ notes = [], unknown = [] }) {
+    const names = Array.isArray(unknown) ? unknown : Object.keys(unknown);
+    const rows = [...notes];
+    if (names.length) rows.push(t("info.unknown", { names: names.join(", ") }));
+    if (!rows.length) return [];
+    const list = rows.map((text) => h("li", {}, text));
+    return [h("div", { class: "remarks" }, h("h3", {}, t("info.differs")), h("ul", {}, ...list))];
   }
 
   /** The parameters that the text names; those that only follow from it are left out. */

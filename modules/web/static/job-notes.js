@@ -3,6 +3,9 @@ import { h, icon } from "./dom.js";
 import { duration } from "./words.js";
 
 const { t } = window.Easel;
+/** Scores of seams that nobody sees, and of those that everybody does. */
+const UNSEEN = 1.15;
+const PLAIN = 1.6;
 
 /** Paragraphs for `job`; `warnings` came while it ran. */
 export function jobNotes(job, warnings, { running, pictures }) {
@@ -23,6 +26,19 @@ export function keptPixels(text) {
   const count = Number(found[1]);
   const kind = count === 0 ? "kept" : "kept changed";
   return [h("p", { class: kind }, icon(count === 0 ? "check" : "warning"), t("img2img.kept", { count }))];
+}
+
+/** How well the new parts of an outpainted picture join the old one, side by side; about 1 is unseen. */
+export function seams(text) {
+  const found = text?.match(/Outpaint seam score: "?([^"\n]*?)"?(?:, [A-Z]|$)/m);
+  const sides = [...(found?.[1] ?? "").matchAll(/(left|right|up|down) ([\d.]+)/g)];
+  if (!sides.length) return [];
+  const chips = sides.map(([, side, score]) => {
+    const kind = score <= UNSEEN ? "good" : score <= PLAIN ? "fair" : "poor";
+    const said = t(`outpaint.seam_${kind}`);
+    return h("span", { class: `seam ${kind}`, title: said }, t(`outpaint.${side}`), h("b", {}, score), said);
+  });
+  return [h("p", { class: "seams" }, icon("seam"), t("outpaint.seams"), ...chips)];
 }
 
 function times(timings, state) {

@@ -8,9 +8,9 @@ import { button, h, icon } from "./dom.js";
 import { infotext } from "./words.js";
 import { PictureTools } from "./picture-tools.js";
 import { ProgressBar } from "./progress-bar.js";
-import { jobNotes, keptPixels } from "./job-notes.js";
+import { jobNotes, keptPixels, seams } from "./job-notes.js";
 
-const { t, config } = window.Easel;
+const { t, has, config } = window.Easel;
 const ACTIVE = ["queued", "running"];
 
 class Output extends HTMLElement {
@@ -221,8 +221,10 @@ class Output extends HTMLElement {
       { class: "nothing" },
       icon("picture"),
       h("p", {}, t("output.empty")),
-      h("p", { class: "small" }, t("output.empty_hint")),
-      page.model.description && h("p", { class: "small model" }, page.model.description),
+      h("p", { class: "small" }, t(has(`${this.tab}.empty_hint`) ? `${this.tab}.empty_hint` : "output.empty_hint")),
+      this.tab !== "extras" &&
+        page.model.description &&
+        h("p", { class: "small model" }, page.model.description),
     );
   }
 
@@ -335,7 +337,8 @@ class Output extends HTMLElement {
   #drawInfo() {
     const image = this.running && this.watching ? null : this.current;
     if (!image) return this.info.replaceChildren();
-    this.info.replaceChildren(infotext(image.infotext), ...keptPixels(image.infotext), this.#place(image));
+    const text = image.infotext;
+    this.info.replaceChildren(...keptPixels(text), ...seams(text), infotext(text), this.#place(image));
   }
 
   #place(image) {

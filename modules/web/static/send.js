@@ -36,7 +36,8 @@ async function fill(tab, infotext, { width, height }) {
   const found = await api.textInfo(infotext);
   const { defaults_by_tab: defaults } = await page.state();
   if (!defaults[tab]) return;
-  const fields = { ...found.fields, width, height };
+  // Outpainting has a window of the model's size there, not the picture's.
+  const fields = { ...found.fields, ...(tab === "outpaint" ? { width: null, height: null } : { width, height }) };
   delete fields.denoising_strength; // that of a first pass says nothing about the next one
   await form.fill(tab, fields, found.override_settings, "send");
 }
