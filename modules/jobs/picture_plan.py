@@ -44,7 +44,7 @@ class PicturePlan:
 
     facts: dict[str, Any]
     text: str
-    """Its infotext, in the file and on the page."""
+    """Its infotext on the page."""
     wanted: bool
     """True when it goes to the user's output folder."""
     context: NameContext
@@ -55,8 +55,16 @@ class PicturePlan:
     """File name without number and extension, instead of the settings' pattern."""
     suffix: str = ""
     chunks: dict[str, str] = field(default_factory=dict)
+    """Further texts of a PNG file."""
     caption: str | None = None
     """Text of a file beside the picture (data sets)."""
+    written: str | None = None
+    """The infotext in the file, where it is not ``text``."""
+
+    @property
+    def file_text(self) -> str:
+        """What is written into the file."""
+        return self.text if self.written is None else self.written
 
 
 def is_of_use(event: events.ImageDone, options: Mapping[str, Any]) -> bool:
@@ -125,9 +133,13 @@ def _plan_extras(
         batch_index=event.index,
         job_started=started(record),
     )
+    earlier = _text_of_input(record, facts.get("input"))
+    # A PNG says what Extras did in chunks of its own, other formats have one place only.
+    png = str(options.get("samples_format") or "png").lower() == "png"
     return PicturePlan(
         facts=facts,
-        text=_text_of_input(record, facts.get("input")) or done,
+        text=earlier or done,
+        written=earlier if png else None,
         wanted=_wanted(record, facts),
         context=context,
         options=_without_subfolders(options, request),

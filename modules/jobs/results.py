@@ -101,7 +101,9 @@ class ResultKeeper:
         image_id = secrets.token_hex(16)
         saved, note = self._save(image, plan, record.kind) if plan.wanted else (None, None)
         name = f"{event.index:05}{plan.suffix}"
-        path, name = self._place(saved, image_id, image, plan.text, plan.options, name)
+        path, name = self._place(
+            saved, image_id, image, plan.file_text, plan.options, name, plan.chunks
+        )
         first = event.index == 0 and event.role == "image" and record.kind != "extras"
         if first and self._write_params:
             write_params_file(self.paths, plan.text)
@@ -133,7 +135,7 @@ class ResultKeeper:
         try:
             saved = save_image(
                 image,
-                plan.text,
+                plan.file_text,
                 plan.context,
                 plan.options,
                 self.paths,
@@ -169,11 +171,13 @@ class ResultKeeper:
         text: str,
         options: Mapping[str, Any],
         name: str,
+        chunks: Mapping[str, str] | None = None,
     ) -> tuple[str, str]:
         """Where the picture is now (path or "") and the name to offer for a download."""
         if saved is not None:
             return str(saved.path), saved.path.name
-        encoded = encode_image(image, str(options.get("samples_format") or "png"), text, options)
+        wanted = str(options.get("samples_format") or "png")
+        encoded = encode_image(image, wanted, text, options, chunks=chunks)
         name = f"{name}.{encoded.extension}"
         path = self.paths.cache / UNSAVED_FOLDER / image_id[:2] / f"{image_id}.{encoded.extension}"
         try:

@@ -242,5 +242,30 @@ class GenerationRequest(BaseModel):
         )
 
     def as_parameters(self) -> dict[str, Any]:
-        """The request as the API's ``parameters`` answer shows it."""
-        return self.model_dump(mode="json", exclude={"kind"})
+        """The request as the API's ``parameters`` answer shows it: the fields of its own route.
+
+        Pictures are only sent back when ``include_init_images`` is set; fields of ours only when
+        they were used.
+        """
+        foreign = IMG2IMG_FIELDS if self.kind == "txt2img" else TXT2IMG_FIELDS
+        found = self.model_dump(mode="json", exclude={"kind", *foreign})
+        if self.kind == "img2img" and not self.include_init_images:
+            found |= {"init_images": None, "mask": None}
+        return {k: v for k, v in found.items() if k not in OWN_FIELDS or v is not None}
+
+
+TXT2IMG_FIELDS = frozenset(
+    name
+    for name in GenerationRequest.model_fields
+    if name.startswith("hr_") or name in ("enable_hr", "firstphase_width", "firstphase_height")
+)
+IMG2IMG_FIELDS = frozenset(
+    {"init_images", "resize_mode", "image_cfg_scale", "mask", "mask_blur", "mask_blur_x"}
+    | {"mask_blur_y", "mask_round", "inpainting_fill", "inpaint_full_res"}
+    | {"inpaint_full_res_padding", "inpainting_mask_invert", "initial_noise_multiplier"}
+    | {"latent_mask", "include_init_images"}
+)
+OWN_FIELDS = frozenset(
+    {"scale_by", "soft_inpainting", "outpaint", "detailer", "output_folder", "output_name"}
+)
+"""Not in A1111's API."""

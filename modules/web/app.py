@@ -27,6 +27,7 @@ from modules.web.rest.answers import SafeJSON, install_error_answers
 from modules.web.rest.docs_page import docs_router
 from modules.web.rest.easel_forms import form_router
 from modules.web.rest.easel_jobs import job_router
+from modules.web.rest.extras import extras_router
 from modules.web.rest.generation import generation_router
 from modules.web.rest.inputs import input_router
 from modules.web.rest.internal import internal_router
@@ -50,6 +51,7 @@ QUEUE_SECONDS = 0.05
 ROUTERS = (
     internal_router,
     generation_router,
+    extras_router,
     list_router,
     settings_router,
     stop_router,

@@ -120,10 +120,9 @@ OPTIONS = (
         "api_enable_requests",
         "Allow http:// and https:// URLs for input images in API",
         True,
-        hidden=True,
     ),
-    _api.flag("api_forbid_local_requests", "Forbid URLs to local resources", True, hidden=True),
-    _api.text("api_useragent", "User agent for requests", "", hidden=True),
+    _api.flag("api_forbid_local_requests", "Forbid URLs to local resources", True),
+    _api.text("api_useragent", "User agent for requests", ""),
     _system.choice(
         "auto_launch_browser", "Open the browser at start", "Local", "Disable|Local|Remote"
     ),

@@ -48,9 +48,13 @@ def allowed_roots(context: AppContext, job_id: str) -> list[Path]:
 
 def _folder_names(context: AppContext, job_id: str) -> Iterator[str]:
     try:
-        at_the_time = context.jobs.record(job_id).prepared["options"]
+        prepared = context.jobs.record(job_id).prepared
     except UnknownJob:
-        at_the_time = {}
+        prepared = {}
+    at_the_time = prepared.get("options") or {}
+    chosen = (prepared.get("request") or {}).get("output_folder")
+    if isinstance(chosen, str) and chosen:
+        yield chosen
     for options in (context.options.as_dict(), at_the_time):
         for key, value in options.items():
             if key.startswith("outdir_") and isinstance(value, str) and value:

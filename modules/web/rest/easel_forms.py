@@ -29,7 +29,7 @@ from modules.web.rest.answers import SafeJSON, error_answer
 from modules.web.rest.apply_settings import CHECKPOINT, Applied, apply_settings
 from modules.web.rest.lists import style_row
 from modules.web.rest.models import refresh_catalog
-from modules.web.rest.pictures import decode_picture, info_object, info_of_bytes, text_object
+from modules.web.rest.pictures import info_object, info_of_bytes, picture_bytes, text_object
 
 HIDEABLE_TABS = ("txt2img", "PNG Info", "Queue")
 """Not the settings, or nobody could bring a tab back."""
@@ -97,7 +97,7 @@ def form_router(context: AppContext) -> APIRouter:
         if isinstance(body.get("image_id"), str):
             return _info_of_file(_picture(body["image_id"]))
         if isinstance(body.get("image"), str):
-            return _info_of_file(decode_picture(body["image"]))
+            return _info_of_file(picture_bytes(context, body["image"]))
         raise RequestError("body", "", "allowed: an object with image, image_id or text.")
 
     def _picture(image_id: str) -> bytes:
@@ -282,6 +282,11 @@ def dynamic_choices(context: AppContext, name: str) -> list[str]:
         return list(context.options.table)
     if name == "samplers":
         return [sampler.name for sampler in SAMPLERS]
+    if name == "upscalers":
+        return [info.name for info in context.catalog.upscalers() if not info.hidden]
+    if name == "realesrgan":
+        found = context.catalog.upscalers()
+        return [info.name for info in found if info.architecture == "Real-ESRGAN"]
     if name == "tabs":
         return list(HIDEABLE_TABS)
     return []

@@ -1,4 +1,4 @@
-"""``/sdapi/v1/txt2img`` and what belongs to a running job."""
+"""``/sdapi/v1/txt2img``, ``img2img`` and what belongs to a running job."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fastapi.responses import Response
 
 from modules.gallery import encode_image, open_image, parse_any, to_request
 from modules.jobs.describe import info_object, ordered_images
+from modules.jobs.preparing.pictures import NO_INIT_IMAGE
 from modules.jobs.progress import ProgressSnapshot
 from modules.jobs.records import CANCELLED, DONE, INTERRUPTED, ImageRecord, JobRecord
 from modules.requests.generation import GenerationRequest
@@ -22,6 +23,7 @@ from modules.web.rest.answers import SafeJSON, error_answer
 from modules.web.rest.apply_settings import overrides_to_stay
 from modules.web.rest.waiting import finished
 
+JOB_NAMES = {"txt2img": "scripts_txt2img", "img2img": "scripts_img2img"}
 REFUSED_FAILURES = ("model", "input")
 """Failures that another request would not have: the client's to mend."""
 
@@ -34,6 +36,17 @@ def generation_router(context: AppContext) -> APIRouter:
     @router.post("/txt2img")
     async def txt2img(body: GenerationRequest, request: Request) -> Response:
         """Generate pictures from text; answers when they are done."""
+        return await generate(body.model_copy(update={"kind": "txt2img"}), request)
+
+    @router.post("/img2img")
+    async def img2img(body: GenerationRequest, request: Request) -> Response:
+        """Generate pictures from pictures; answers when they are done."""
+        asked = body.model_copy(update={"kind": "img2img"})
+        if not body.init_images:
+            raise HTTPException(404, NO_INIT_IMAGE)
+        return await generate(asked, request)
+
+    async def generate(body: GenerationRequest, request: Request) -> Response:
         asked = await asyncio.to_thread(with_infotext, body, context)
         stay = await asyncio.to_thread(overrides_to_stay, context, asked)
         task_id = asked.force_task_id
@@ -83,7 +96,9 @@ def with_infotext(body: GenerationRequest, context: AppContext) -> GenerationReq
     }
     given = body.model_dump(include=body.model_fields_set - {"override_settings"})
     overrides = {**found.override_settings, **body.override_settings}
-    return GenerationRequest.model_validate({**fields, **given, "override_settings": overrides})
+    return GenerationRequest.model_validate(
+        {**fields, **given, "kind": body.kind, "override_settings": overrides}
+    )
 
 
 def answer(context: AppContext, asked: GenerationRequest, record: JobRecord) -> Response:
@@ -143,7 +158,7 @@ def progress_object(snapshot: ProgressSnapshot, with_image: bool) -> dict[str, A
             "skipped": snapshot.skipped,
             "interrupted": snapshot.interrupted,
             "stopping_generation": snapshot.stopping,
-            "job": (name or "scripts_txt2img") if running else "",
+            "job": (name or JOB_NAMES.get(snapshot.kind, snapshot.kind)) if running else "",
             "job_count": snapshot.iterations if running else 0,
             "job_timestamp": stamp if running else "0",
             "job_no": snapshot.iteration,

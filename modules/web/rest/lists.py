@@ -8,20 +8,16 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from modules.catalog.restorers import list_restorers
+from modules.catalog.upscalers import UpscalerInfo
+from modules.requests.latent_upscaling import LATENT_UPSCALINGS
 from modules.requests.samplers import SAMPLERS, SCHEDULERS
+from modules.requests.scripts import SCRIPTS, Script
 from modules.web.context import AppContext
 from modules.web.rest.answers import SafeJSON
 
-LATENT_MODES = (
-    "Latent",
-    "Latent (antialiased)",
-    "Latent (bicubic)",
-    "Latent (bicubic antialiased)",
-    "Latent (nearest)",
-    "Latent (nearest-exact)",
-)
-UPSCALERS = (("None", 4), ("Lanczos", 4), ("Nearest", 4))
-"""Names and scales; clients rely on "None" being the first."""
+PLAIN_SCALE = 4
+"""What A1111 says of upscalers that take any scale."""
 
 
 def list_router(context: AppContext) -> APIRouter:
@@ -37,14 +33,30 @@ def list_router(context: AppContext) -> APIRouter:
 
     constant("/samplers", [sampler_row(sampler) for sampler in SAMPLERS], "Samplers")
     constant("/schedulers", [scheduler_row(scheduler) for scheduler in SCHEDULERS], "Schedulers")
-    constant("/upscalers", [upscaler_row(*entry) for entry in UPSCALERS], "Upscalers")
-    constant("/latent-upscale-modes", [{"name": name} for name in LATENT_MODES], "Latent upscaling")
+    modes = [{"name": entry.name} for entry in LATENT_UPSCALINGS]
+    constant("/latent-upscale-modes", modes, "Latent upscaling")
     constant("/hypernetworks", [], "Hypernetworks")
-    constant("/face-restorers", [], "Face restorers")
-    constant("/realesrgan-models", [], "Real-ESRGAN models")
-    constant("/scripts", {"txt2img": [], "img2img": []}, "Names of scripts")
-    constant("/script-info", [], "Controls of scripts")
+    constant("/scripts", script_names(), "Names of scripts")
+    constant("/script-info", [script_row(script) for script in SCRIPTS], "Controls of scripts")
     constant("/extensions", [], "Extensions")
+
+    @router.get("/upscalers")
+    async def upscalers() -> Response:
+        """Upscalers: "None" first, then Lanczos, Nearest and the models."""
+        infos = await asyncio.to_thread(context.catalog.upscalers)
+        return SafeJSON([upscaler_row(info) for info in infos if not info.hidden])
+
+    @router.get("/realesrgan-models")
+    async def realesrgan_models() -> Response:
+        """The upscalers that Real-ESRGAN's own package runs."""
+        infos = await asyncio.to_thread(context.catalog.upscalers)
+        return SafeJSON([realesrgan_row(info) for info in infos if is_realesrgan(info)])
+
+    @router.get("/face-restorers")
+    async def face_restorers() -> Response:
+        """Face restorers and the folders of their files."""
+        infos = await asyncio.to_thread(list_restorers, context.paths)
+        return SafeJSON([{"name": i.name, "cmd_dir": str(i.path.parent)} for i in infos])
 
     @router.get("/sd-models")
     async def sd_models() -> Response:
@@ -117,14 +129,44 @@ def scheduler_row(scheduler: Any) -> dict[str, Any]:
     }
 
 
-def upscaler_row(name: str, scale: int) -> dict[str, Any]:
+def upscaler_row(info: UpscalerInfo) -> dict[str, Any]:
     """An upscaler as A1111 lists it."""
+    model = info.kind == "model"
     return {
-        "name": name,
-        "model_name": None,
-        "model_path": None,
+        "name": info.name,
+        "model_name": info.architecture or info.name if model else None,
+        "model_path": str(info.path) if model and info.path else None,
         "model_url": None,
-        "scale": scale,
+        "scale": info.scale if model else PLAIN_SCALE,
+    }
+
+
+def is_realesrgan(info: UpscalerInfo) -> bool:
+    """Whether A1111 counts an upscaler among the Real-ESRGAN models."""
+    return info.architecture == "Real-ESRGAN" and not info.hidden
+
+
+def realesrgan_row(info: UpscalerInfo) -> dict[str, Any]:
+    """A Real-ESRGAN model as A1111 lists it; the address of its file while that is not here."""
+    path = str(info.path) if info.present and info.path else info.url
+    return {"name": info.name, "path": path, "scale": info.scale}
+
+
+def script_names() -> dict[str, list[str]]:
+    """Names of scripts by tab."""
+    return {
+        kind: [script.name for script in SCRIPTS if kind in script.kinds]
+        for kind in ("txt2img", "img2img")
+    }
+
+
+def script_row(script: Script) -> dict[str, Any]:
+    """A script's controls as A1111 lists them."""
+    return {
+        "name": script.name,
+        "is_alwayson": script.alwayson,
+        "is_img2img": "img2img" in script.kinds,
+        "args": [argument.to_json() for argument in script.arguments],
     }
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import re
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
 from pydantic import BaseModel
 
@@ -21,17 +18,30 @@ from modules.gallery import (
     to_request,
 )
 from modules.gallery.infotext import ParsedInfotext
+from modules.jobs.fetching import FetchRules
+from modules.jobs.inputs import StoredInput, is_reference
+from modules.jobs.pictures import decode_picture
 from modules.requests.errors import RequestError
+from modules.requests.events import Reply
 from modules.web.context import AppContext
-from modules.web.rest.answers import SafeJSON
+from modules.web.rest.answers import SafeJSON, error_answer
 
-_DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w=.-]+)*;base64,")
+INTERROGATORS = {"clip": "clip", "deepdanbooru": "deepdanbooru", "deepbooru": "deepdanbooru"}
+INTERROGATE_SECONDS = 900.0
+"""The first call loads (and may download) the model."""
 
 
 class PngInfoBody(BaseModel):
     """The request of ``png-info``."""
 
     image: str
+
+
+class InterrogateBody(BaseModel):
+    """The request of ``interrogate``."""
+
+    image: str = ""
+    model: str = "clip"
 
 
 def picture_router(context: AppContext) -> APIRouter:
@@ -41,7 +51,7 @@ def picture_router(context: AppContext) -> APIRouter:
     @router.post("/png-info")
     async def png_info(body: PngInfoBody) -> Response:
         """The parameters in a picture: ``info`` is empty when there are none."""
-        info = await asyncio.to_thread(info_of_text, body.image)
+        info = await asyncio.to_thread(info_of_text, context, body.image)
         return SafeJSON(
             {
                 "info": info.text,
@@ -50,33 +60,53 @@ def picture_router(context: AppContext) -> APIRouter:
             }
         )
 
+    @router.post("/interrogate")
+    async def interrogate(body: InterrogateBody) -> Response:
+        """Words for a picture, by CLIP or DeepDanbooru."""
+        if not body.image:
+            raise HTTPException(404, "Image not found")
+        model = INTERROGATORS.get(body.model.lower())
+        if model is None:
+            raise HTTPException(404, "Model not found")
+        stored = await asyncio.to_thread(_kept, body.image)
+        reply = await asyncio.wrap_future(
+            context.jobs.between_jobs(lambda: _ask(model, str(stored.path)))
+        )
+        if not reply.ok:
+            sentence = str(reply.payload.get("error") or "the engine gave no answer")
+            return error_answer(422, "RequestError", sentence, field="model")
+        return SafeJSON({"caption": str(reply.payload.get("caption") or "")})
+
+    def _kept(text: str) -> StoredInput:
+        return context.jobs.keep_input(picture_bytes(context, text))
+
+    def _ask(model: str, path: str) -> Reply:
+        options = context.options.as_dict()
+        return context.jobs.backend.request(
+            "interrogate", timeout=INTERROGATE_SECONDS, image=path, model=model, options=options
+        )
+
     return router
 
 
-def decode_picture(text: str, field: str = "image") -> bytes:
-    """The bytes of a base64 or data-URI picture.
-
-    Raises:
-        RequestError: it is a URL, or no base64.
-    """
-    text = text.strip()
-    if text.lower().startswith(("http://", "https://", "file:", "ftp:")):
-        raise RequestError(field, text, "addresses are not fetched; send the picture as base64.")
-    match = _DATA_URI.match(text)
-    body = text[match.end() :] if match else text
-    try:
-        return base64.b64decode("".join(body.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise RequestError(field, "…", "it is no base64 picture.") from None
-
-
-def info_of_text(text: str) -> ImageInfo:
-    """What a base64 picture says.
+def info_of_text(context: AppContext, text: str) -> ImageInfo:
+    """What a picture in any of the API's forms says.
 
     Raises:
         RequestError: it is no picture.
     """
-    return info_of_bytes(decode_picture(text))
+    return info_of_bytes(picture_bytes(context, text))
+
+
+def picture_bytes(context: AppContext, text: str, field: str = "image") -> bytes:
+    """A picture's bytes: base64, a data: URL, a stored input, or an address the settings allow.
+
+    Raises:
+        RequestError: it is none of these.
+    """
+    if is_reference(text):
+        return context.jobs.inputs.path(text, field).read_bytes()
+    return decode_picture(text, field, FetchRules.from_options(context.options.as_dict()))
 
 
 def info_of_bytes(data: bytes) -> ImageInfo:
