@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from modules.cli.txt2img import main
+from modules.cli import extras, img2img, outpaint, txt2img
 
-COMMANDS = {"txt2img": main}
+COMMANDS = {
+    "txt2img": txt2img.main,
+    "img2img": img2img.main,
+    "outpaint": outpaint.main,
+    "extras": extras.main,
+}
 
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:] or [""]

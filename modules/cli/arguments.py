@@ -1,4 +1,4 @@
-"""The flags of CompVis's `scripts/txt2img.py`, and ours beside them."""
+"""The flags of CompVis's `scripts/txt2img.py`, and ours beside them; other commands add theirs."""
 
 from __future__ import annotations
 
@@ -16,18 +16,30 @@ FIXED_BY_THE_MODEL = {"C": 4, "f": 8}
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of `launch.py txt2img`; flags it does not know may belong to the server."""
-    parser = argparse.ArgumentParser(
-        prog="launch.py txt2img",
-        allow_abbrev=False,
-        description="Make pictures from a prompt. Flags are those of CompVis's txt2img.py; "
-        "--data-dir, --models-dir, --ckpt-dir, --vae-path, --no-half, --precision and the other "
-        "engine flags of `launch.py serve` work too. The paths of the saved pictures go to stdout.",
+    parser = parser_of(
+        "txt2img", "Make pictures from a prompt. Flags are those of CompVis's txt2img.py; "
     )
+    add_generation(parser)
+    return parser
+
+
+def parser_of(command: str, description: str) -> argparse.ArgumentParser:
+    """An empty parser of one command, with what all of them say about themselves."""
+    return argparse.ArgumentParser(
+        prog=f"launch.py {command}",
+        allow_abbrev=False,
+        description=f"{description}--data-dir, --models-dir, --ckpt-dir, --vae-path, --no-half, "
+        "--precision and the other engine flags of `launch.py serve` work too. The paths of the "
+        "saved pictures go to stdout.",
+    )
+
+
+def add_generation(parser: argparse.ArgumentParser) -> None:
+    """The flags of every command that paints: prompt, sampling, output."""
     _add_prompt(parser.add_argument_group("what"))
     _add_picture(parser.add_argument_group("how"))
     _add_output(parser.add_argument_group("where to"))
     _add_accepted(parser)
-    return parser
 
 
 def _add_prompt(group: argparse._ArgumentGroup) -> None:
@@ -121,8 +133,8 @@ def to_requests(asked: argparse.Namespace, suggested: dict[str, Any]) -> list[Ge
     """
     fields = {
         **GenerationRequest.UI_DEFAULTS,
-        **{key: value for key, value in suggested.items() if key in FROM_SIDECAR},
-        **_given(asked),
+        **suggestions(suggested),
+        **given(asked),
     }
     repeats = asked.n_iter if asked.fixed_code else 1
     return [
@@ -132,7 +144,13 @@ def to_requests(asked: argparse.Namespace, suggested: dict[str, Any]) -> list[Ge
     ]
 
 
-def _given(asked: argparse.Namespace) -> dict[str, Any]:
+def suggestions(suggested: dict[str, Any]) -> dict[str, Any]:
+    """Of a checkpoint's sidecar, what a command line takes."""
+    return {key: value for key, value in suggested.items() if key in FROM_SIDECAR}
+
+
+def given(asked: argparse.Namespace) -> dict[str, Any]:
+    """The request's fields that flags of :func:`add_generation` say."""
     fields = {
         "negative_prompt": asked.negative_prompt,
         "seed": asked.seed,
@@ -170,6 +188,7 @@ def _overrides(asked: argparse.Namespace) -> dict[str, Any]:
     if asked.outdir is not None:
         folder = str(asked.outdir.expanduser().resolve())
         settings |= {"outdir_samples": folder, "outdir_grids": folder}
+        settings |= {"outdir_img2img_samples": folder, "outdir_img2img_grids": folder}
         settings |= {"save_to_dirs": False, "grid_save_to_dirs": False}
     if asked.clip_skip is not None:
         settings["CLIP_stop_at_last_layers"] = asked.clip_skip

@@ -15,9 +15,10 @@ BAR = 24
 class ProgressView:
     """Rewrites one line in a terminal; elsewhere adds a line every few seconds."""
 
-    def __init__(self, stream: TextIO, quiet: bool) -> None:
+    def __init__(self, stream: TextIO, quiet: bool, noun: str = "prompt") -> None:
         self._stream = stream
         self._quiet = quiet
+        self._noun = noun
         self._in_place = stream.isatty()
         self._pause = 0.1 if self._in_place else 5.0
         self._due = 0.0
@@ -29,7 +30,7 @@ class ProgressView:
         if self._quiet or now < self._due:
             return
         self._due = now + self._pause
-        self._write(describe(snapshot, job, jobs, engine))
+        self._write(describe(snapshot, job, jobs, engine, self._noun))
 
     def clear(self) -> None:
         """Make room for a line that stays."""
@@ -51,9 +52,11 @@ class ProgressView:
         self._shown = True
 
 
-def describe(snapshot: ProgressSnapshot, job: int, jobs: int, engine: str) -> str:
+def describe(
+    snapshot: ProgressSnapshot, job: int, jobs: int, engine: str, noun: str = "prompt"
+) -> str:
     """`[######      ] 25% step 5/20, 8 s left`, with the prompt's number when there are several."""
-    several = f"prompt {job}/{jobs} " if jobs > 1 else ""
+    several = f"{noun} {job}/{jobs} " if jobs > 1 else ""
     if snapshot.state == QUEUED or snapshot.step == 0:
         return f"{several}{engine or snapshot.text or 'preparing'}"
     full = round(BAR * snapshot.progress)

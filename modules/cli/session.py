@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from modules.jobs.compose import build_jobs
 from modules.jobs.service import JobService
 from modules.prompts import StyleBook, WildcardLibrary
 from modules.requests.errors import RequestError
+from modules.requests.extras import ExtrasRequest
 from modules.requests.generation import GenerationRequest
 from modules.settings.flags import Flags
 from modules.settings.paths import Paths
@@ -79,15 +81,23 @@ class Session:
         self.jobs.stop()
         self._folder.cleanup()
 
-    def start(self, requests: list[GenerationRequest]) -> None:
+    def start(self, requests: Sequence[GenerationRequest | ExtrasRequest]) -> None:
         """Start the engine, unless one of the requests could not be carried out anyway.
 
         Raises:
             RequestError: names the field, the value and what is allowed.
         """
-        for number, request in enumerate(requests):
-            self.jobs.preparer.prepare(request, f"check-{number}", "cli")
+        for request in requests:
+            self.check(request)
         self.jobs.start(load_first=False)
+
+    def check(self, request: GenerationRequest | ExtrasRequest) -> None:
+        """Refuse what could not be carried out.
+
+        Raises:
+            RequestError: names the field, the value and what is allowed.
+        """
+        self.jobs.preparer.prepare(request, "check", "cli")
 
     def checkpoint(self, asked: str | None) -> CheckpointInfo:
         """The checkpoint to use, with its hash, which the infotext names.

@@ -20,12 +20,16 @@ usage: python3 launch.py [command] [options]
 commands
   serve     start the web page and the API (what happens without a command)
   txt2img   make pictures from a prompt without the page
+  img2img   change pictures by a prompt, wholly or under a mask
+  outpaint  grow pictures beyond their borders
+  extras    upscale pictures and restore faces
   test      run the tests; takes pytest's arguments
   bench     measure; takes names of groups and --json
   setup     make the environment and stop
   help      this text
 
-`python3 launch.py serve --help` and `python3 launch.py txt2img --help` list their options.
+`python3 launch.py serve --help` and `python3 launch.py txt2img --help` list their options, and so
+do the other commands that make pictures.
 For every command: --skip-install uses the environment as it is, --reinstall-torch installs the
 build of torch that fits the hardware once more (after a new graphics card, say).
 TORCH_COMMAND or TORCH_INDEX_URL in the environment choose another build of torch.
@@ -121,14 +125,22 @@ def _bench(arguments: list[str]) -> int:
     return _inside(own, ["-m", "benchmarks", *rest])
 
 
-def _txt2img(arguments: list[str]) -> int:
-    own, rest = take_own_flags(arguments)
-    return _inside(own, ["-m", "modules.cli", "txt2img", *rest])
+def _pictures(command: str) -> Callable[[list[str]], int]:
+    """One of the commands of modules/cli."""
+
+    def run_inside(arguments: list[str]) -> int:
+        own, rest = take_own_flags(arguments)
+        return _inside(own, ["-m", "modules.cli", command, *rest])
+
+    return run_inside
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "serve": _serve,
-    "txt2img": _txt2img,
+    "txt2img": _pictures("txt2img"),
+    "img2img": _pictures("img2img"),
+    "outpaint": _pictures("outpaint"),
+    "extras": _pictures("extras"),
     "test": _test,
     "bench": _bench,
     "setup": _setup,

@@ -47,7 +47,8 @@ def outpaint(
 
     Args:
         image: RGB.
-        request: of it width, height, denoising_strength, prompt and negative_prompt count.
+        request: of it width, height, denoising_strength, prompt, negative_prompt and (for tiles)
+            inpainting_fill count.
         seed: of the first window; each further window takes the next.
         warn: takes a sentence for the user.
 

@@ -18,7 +18,7 @@ from modules.requests.generation import Outpaint
 GOOD_SEAM = 1.15
 """A seam that nobody sees is not tried again."""
 FILL, ORIGINAL = 0, 1
-"""Masked content: painted from the surroundings, or what is there."""
+"""Masked content: painted from the surroundings, or what is there. Tiles take the request's."""
 
 
 class Painter(Protocol):
@@ -112,11 +112,12 @@ class Growing:
         self.master.begin_edges(Box(0, 0, *self._canvas.size))
         left = [box for box in self._canvas.tiles(self._size) if box.meets(area)]
         total = len(left)
+        fill = int(self._request.get("inpainting_fill", FILL))
         while left:
             box = max(left, key=self._settled)
             left.remove(box)
             try:
-                self._paint(Window(box, box), FILL, f"tile {total - len(left)}/{total}")
+                self._paint(Window(box, box), fill, f"tile {total - len(left)}/{total}")
             except StopSampling:
                 if len(left) == total - 1:
                     raise
