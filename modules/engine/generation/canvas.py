@@ -61,6 +61,14 @@ class Canvas:
     """L, a mask of its own for latent space; None: ``mask``."""
 
     @property
+    def before(self) -> Image.Image:
+        """What was rendered as it was before its masked content was filled, for comparison."""
+        if self.original is None:
+            return self.source
+        part = self.original if self.box is None else self.original.crop(self.box)
+        return resize_to(part, FILL, *self.mask.size)
+
+    @property
     def latent_area(self) -> Image.Image | None:
         """The mask that latent space gets."""
         return self.latent_mask or self.mask

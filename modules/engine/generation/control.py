@@ -51,13 +51,18 @@ class JobControl:
         """No further batch shall begin."""
         return self._interrupted.is_set() or self._stopping.is_set()
 
+    @property
+    def stops(self) -> bool:
+        """The current batch shall end now."""
+        return self._interrupted.is_set() or self._skipped.is_set()
+
     def check(self) -> None:
         """Call before every evaluation of the model.
 
         Raises:
             StopSampling: the current batch shall end now.
         """
-        if self._interrupted.is_set() or self._skipped.is_set():
+        if self.stops:
             raise StopSampling
 
     def begin_batch(self) -> None:

@@ -10,17 +10,16 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from modules.engine.checkpoints import ModelLoadError
 from modules.engine.generation.canvas import Canvas
 from modules.engine.generation.context import JobContext
-from modules.engine.generation.control import StopSampling
+from modules.engine.generation.face_steps import repainted, restored
 from modules.engine.generation.facts import picture_facts
 from modules.engine.generation.hooks import HookPoint, PictureState
 from modules.engine.generation.pictures import to_image
 from modules.engine.generation.repaint import Repainter
 from modules.engine.generation.spec import BatchSpec
+from modules.imaging.colour import match_colours, match_edges
 from modules.imaging.overlay import changed_outside, paste_back
-from modules.requests.errors import RequestError
 from modules.requests.events import ImageDone
 
 CHANGED_OUTSIDE = "Pixels changed outside the mask"
@@ -60,7 +59,7 @@ class Finisher:
     ) -> None:
         """Finish each picture and hand it over as soon as it is there."""
         decoded = self._decoded(batch, latents)
-        if self._detailed(finish):
+        if finish.complete and self._context.spec.form.detailer is not None:
             # The detailer may need another checkpoint than the one that decodes.
             decoded = iter(list(decoded))
         for place, picture in enumerate(decoded):
@@ -80,20 +79,11 @@ class Finisher:
         overlay = None if canvas is None else canvas.overlay
         if finish.overlays and finish.overlays[place] is not None:
             overlay = finish.overlays[place]
-        pasting = bool(self._options.get("overlay_inpaint", True))
         index = batch.first + place
         if finish.complete and finish.faces:
-            picture = self._restored(index, picture, extra)
-            picture = self._with_details(batch, place, picture, extra, repainter)
-        painted = self._recoloured(index, picture, canvas)
-        if canvas is not None and canvas.original is not None and overlay is not None and pasting:
-            picture = paste_back(canvas.original, painted, overlay, canvas.box)
-            changed = changed_outside(canvas.original, picture, overlay)
-            extra[CHANGED_OUTSIDE] = changed
-        else:
-            picture = painted
-            if canvas is not None and canvas.overlay is not None and canvas.box is None:
-                extra[CHANGED_OUTSIDE] = changed_outside(canvas.original, picture, canvas.overlay)
+            picture = self._on_faces(batch, place, picture, extra, repainter)
+        painted = self._recoloured(index, picture, canvas, overlay)
+        picture = self._laid_back(painted, canvas, overlay, extra)
         extra.update(self._context.repairs())
         facts = picture_facts(
             self._context.spec, batch, finish.schedule_label, place, self._model_facts, extra
@@ -142,41 +132,7 @@ class Finisher:
                 picture = to_image(state.pixels)
             yield picture
 
-    def _restored(self, index: int, picture: Image.Image, extra: dict[str, Any]) -> Image.Image:
-        """Faces restored, if the job or the settings want it."""
-        wanted = self._context.spec.form.restore_faces
-        if not (self._options.get("face_restoration", False) if wanted is None else wanted):
-            return picture
-        from modules.engine.postprocess.faces import restore_faces
-
-        context = self._context
-        method = str(self._options.get("face_restoration_model") or "CodeFormer")
-        weight = float(self._options.get("code_former_weight", 0.5))
-        try:
-            with context.ledger.clock("faces"):
-                restored = restore_faces(
-                    picture,
-                    method,
-                    1.0,
-                    weight,
-                    context.prepared.resources,
-                    context.models.current.device,
-                    watch=lambda done, total: context.control.check(),
-                )
-        except StopSampling:
-            return picture
-        except (RequestError, ModelLoadError) as error:
-            context.warn(f"Faces were not restored: {error.sentence}")
-            return picture
-        if self._options.get("save_images_before_face_restoration", False):
-            self.emit(index, picture, role="before_face_restoration")
-        extra["Face restoration"] = method
-        return restored
-
-    def _detailed(self, finish: Finish) -> bool:
-        return finish.complete and self._context.spec.form.detailer is not None
-
-    def _with_details(
+    def _on_faces(
         self,
         batch: BatchSpec,
         place: int,
@@ -184,47 +140,55 @@ class Finisher:
         extra: dict[str, Any],
         repainter: Repainter,
     ) -> Image.Image:
-        """Faces repainted at full resolution, if the job wants it."""
-        spec = self._context.spec.form.detailer
-        if spec is None:
-            return picture
-        from modules.engine.generation.detailer import detail_faces
-        from modules.engine.postprocess.faces.detector import shared_detector
+        """Faces restored and repainted, if the job or the settings want it."""
+        index = batch.first + place
 
-        context = self._context
-        try:
-            with context.ledger.clock("details"):
-                detailed, facts = detail_faces(
-                    picture,
-                    spec,
-                    repainter.of(place),
-                    shared_detector(),
-                    context.spec.form,
-                    batch.seeds[place],
-                    context.warn,
-                    prompt=batch.prompts[place],
-                    negative_prompt=batch.negative_prompts[place],
-                )
-        except StopSampling:
-            return picture
-        except RequestError as error:
-            context.warn(f"The detailer did nothing: {error.sentence}")
-            return picture
-        extra.update(facts)
-        return detailed
+        def keep(before: Image.Image) -> None:
+            if self._options.get("save_images_before_face_restoration", False):
+                self.emit(index, before, role="before_face_restoration")
 
-    def _recoloured(self, index: int, picture: Image.Image, canvas: Canvas | None) -> Image.Image:
+        picture = restored(self._context, picture, extra, keep)
+        return repainted(self._context, batch, place, picture, extra, repainter)
+
+    def _recoloured(
+        self,
+        index: int,
+        picture: Image.Image,
+        canvas: Canvas | None,
+        overlay: Image.Image | None,
+    ) -> Image.Image:
         """Colours matched to those of the picture before, if the settings want it."""
-        if canvas is None or not self._options.get("img2img_color_correction", False):
+        if canvas is None:
             return picture
-        from modules.imaging.colour import match_colours
+        if self._options.get("img2img_color_correction", False):
+            if self._options.get("save_images_before_color_correction", False):
+                before = picture
+                if canvas.original is not None and overlay is not None:
+                    before = paste_back(canvas.original, picture, overlay, canvas.box)
+                self.emit(index, before, role="before_color_correction")
+            picture = match_colours(picture, canvas.source)
+        if canvas.mask is not None and self._options.get("inpaint_match_edges", False):
+            picture = match_edges(canvas.before, picture, canvas.mask)
+        return picture
 
-        if self._options.get("save_images_before_color_correction", False):
-            before = picture
-            if canvas.original is not None and canvas.overlay is not None:
-                before = paste_back(canvas.original, picture, canvas.overlay, canvas.box)
-            self.emit(index, before, role="before_color_correction")
-        return match_colours(picture, canvas.source)
+    def _laid_back(
+        self,
+        painted: Image.Image,
+        canvas: Canvas | None,
+        overlay: Image.Image | None,
+        extra: dict[str, Any],
+    ) -> Image.Image:
+        """The repainted part in the original, unless the settings say otherwise."""
+        if canvas is None or canvas.original is None or overlay is None:
+            return painted
+        if self._options.get("overlay_inpaint", True):
+            picture = paste_back(canvas.original, painted, overlay, canvas.box)
+        elif canvas.box is None:
+            picture = painted
+        else:
+            return painted  # the part alone, as A1111 gives it
+        extra[CHANGED_OUTSIDE] = changed_outside(canvas.original, picture, canvas.overlay)
+        return picture
 
     def _emit_masks(
         self, index: int, canvas: Canvas, overlay: Image.Image, painted: Image.Image

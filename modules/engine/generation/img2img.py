@@ -22,6 +22,7 @@ from modules.engine.generation.spec import BatchSpec
 from modules.engine.generation.task import PassTask, Sampled, Start
 from modules.imaging.resizing import Upscale, flatten
 from modules.requests.errors import RequestError
+from modules.requests.events import ModelLoading
 
 
 class ImageToImage(PictureJob):
@@ -170,6 +171,7 @@ class ImageToImage(PictureJob):
             None,
             context.control,
             warn=context.warn,
+            loading=lambda name, fraction: context.emit(ModelLoading(name, fraction)),
         )
         return lambda image, scale: upscaling.upscale(image, str(name), scale)
 

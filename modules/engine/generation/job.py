@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modules.engine.generation.batching import BatchingChoice
 from modules.engine.generation.context import Emit, JobContext, StepCount
-from modules.engine.generation.control import JobControl
+from modules.engine.generation.control import JobControl, StopSampling
 from modules.engine.generation.facts import model_facts
 from modules.engine.generation.finishing import Finisher
 from modules.engine.generation.hooks import BatchState, HookPoint, Hooks
@@ -52,7 +52,11 @@ class PictureJob:
         context, control = self._context, self._context.control
         ledger = context.ledger
         try:
-            self._prepare()
+            try:
+                self._prepare()
+            except StopSampling:
+                ledger.interrupted = True
+                return ledger
             for iteration in range(self._spec.n_iter):
                 if control.ends_after_batch:
                     ledger.interrupted = True

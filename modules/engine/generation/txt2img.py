@@ -9,7 +9,8 @@ from modules.engine.generation.context import StepCount
 from modules.engine.generation.control import StopSampling
 from modules.engine.generation.facts import sampling_infotext, text_infotext
 from modules.engine.generation.finishing import Finish
-from modules.engine.generation.hires import HiresFix, HiresSpec
+from modules.engine.generation.hires import HiresFix
+from modules.engine.generation.hires_spec import HiresSpec
 from modules.engine.generation.hooks import BatchState
 from modules.engine.generation.job import PictureJob
 from modules.engine.generation.spec import BatchSpec
