@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import torch
 from PIL import Image
-from torch import Tensor
 
-from modules.engine.checkpoints import LoadedModel
-from modules.engine.generation.concat import ConcatSource
 from modules.engine.generation.context import JobContext
-from modules.engine.generation.finishing import Finisher
 from modules.engine.generation.inputs import read_input
-from modules.engine.generation.pictures import to_image, to_pixels
-from modules.engine.generation.spec import PIXELS_PER_LATENT, BatchSpec
-from modules.engine.generation.task import PassTask, Sampled, Start
+from modules.engine.generation.spec import PIXELS_PER_LATENT
 from modules.imaging.resizing import flatten
 from modules.requests.errors import NotFoundInList, RequestError
-from modules.requests.events import ModelLoading
 from modules.requests.generation import GenerationRequest
 from modules.requests.hires import HiresSize, hires_size, with_first_pass_size
 from modules.requests.latent_upscaling import LATENT_UPSCALINGS, find_latent_upscaling
@@ -105,7 +97,11 @@ class HiresSpec:
             )
             first = _on_grid(image.width), _on_grid(image.height)
             image = image.crop((0, 0, *first)) if min(image.size) >= 8 else image.resize(first)
-        old = bool(spec.options.get("use_old_hires_fix_width_height", False)) and image is None
+        old = (
+            bool(spec.options.get("use_old_hires_fix_width_height", False))
+            and image is None
+            and not (form.hr_resize_x or form.hr_resize_y)
+        )
         first, size = sizes(form, first, old_behaviour=old)
         _check_size(size)
         same_sampler = form.hr_sampler_name is None or form.hr_sampler_name in SAME
