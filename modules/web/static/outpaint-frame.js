@@ -10,7 +10,7 @@ const STEP = 8;
 const STRIDE = 64;
 const MOST = 4096;
 /** Share of the stage that the canvas fills, so that there is room to draw it out. */
-const FILL = 0.74;
+const FILL = 0.7;
 const OUTWARD = { left: [-1, 0], right: [1, 0], up: [0, -1], down: [0, 1] };
 const CORNERS = [
   ["left", "up"],

@@ -61,9 +61,10 @@ export class PictureTools {
       pass.title = t("output.hires_hint");
       sends.push(named(pass, "txt2img_upscale"));
     }
+    const first = [];
     if (tab === "outpaint") {
       const on = button("outpaint", t("output.continue"), () => this.#continue(), { kind: "sparkle" });
-      sends.unshift(named(on, "outpaint_continue"));
+      first.push(named(on, "outpaint_continue"));
     }
     const row = (name, label, ...nodes) =>
       h("div", { class: `row ${name}`, role: "toolbar", "aria-label": label }, ...nodes);
@@ -71,7 +72,7 @@ export class PictureTools {
       "div",
       { class: "tools", hidden: true },
       row("keeps", t("output.tools"), ...keeps, h("span", { class: "grow" }), ...reads),
-      row("sends", t("output.sends"), h("span", { class: "label", "aria-hidden": "true" }, t("output.sends")), ...sends),
+      row("sends", t("output.sends"), ...first, h("span", { class: "label", "aria-hidden": "true" }, t("output.sends")), ...sends),
     );
   }
 
