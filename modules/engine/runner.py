@@ -238,6 +238,10 @@ class Engine:
             return self._reload()
         if kind == "memory":
             return memory_report(self.policy.device)
+        if kind == "interrogate":
+            from modules.engine.interrogate import shared_interrogator
+
+            return shared_interrogator(self.paths, self.policy.device).answer(command)
         raise RequestError("cmd", kind, f"{kind!r} is not known.")
 
     def _reload(self) -> dict[str, Any]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from modules.engine.interrogate.interrogator import Interrogator
+from modules.engine.interrogate.interrogator import (
+    Interrogator,
+    interrogate,
+    shared_interrogator,
+)
 from modules.engine.interrogate.options import InterrogateOptions
 
-__all__ = ["InterrogateOptions", "Interrogator"]
+__all__ = ["InterrogateOptions", "Interrogator", "interrogate", "shared_interrogator"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -97,3 +98,20 @@ class Interrogator:
                 raise RequestError("interrogate", "deepdanbooru", info.missing())
             self._tagger = Tagger(info.path, self._device)
         return prompt_of_tags(self._tagger.probabilities(image), options)
+
+
+@functools.lru_cache(maxsize=1)
+def shared_interrogator(paths: Paths, device: torch.device) -> Interrogator:
+    """The one interrogator of a process: what it keeps in memory serves every caller."""
+    return Interrogator(paths, device)
+
+
+def interrogate(
+    image: Image.Image,
+    model: str,
+    paths: Paths,
+    device: torch.device,
+    options: Mapping[str, Any] | None = None,
+) -> str:
+    """A caption ("clip") or tags ("deepdanbooru") for a picture; see `Interrogator.describe`."""
+    return shared_interrogator(paths, device).describe(image, model, options)

@@ -94,10 +94,10 @@ def restoration(
     name = _method(method)
     if visibility <= 0:
         return Restoration(image, ())
-    path = _file(name, resources, fetch)
     found = shared_detector().detect(image, CONFIDENCE)
     if not found:
         return Restoration(image, ())
+    path = _file(name, resources, fetch)
     try:
         restorer = _restorer(name, *_identity(path), device)
     except ModelFileError as error:
