@@ -70,12 +70,15 @@ class Sample:
 
 
 class BareSide:
-    """diffusers' `StableDiffusionPipeline` in its own process."""
+    """A process that answers JSON lines: by default diffusers' `StableDiffusionPipeline`."""
 
-    def __init__(self, plan: Plan, *, our_malloc: bool) -> None:
+    def __init__(
+        self, plan: Plan, *, our_malloc: bool, module: str = "benchmarks.bare_diffusers"
+    ) -> None:
+        self._module = module
         self.environment = surroundings(plan, our_malloc=our_malloc)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.bare_diffusers"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -113,7 +116,7 @@ class BareSide:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError("the process with the bare diffusers pipeline has ended")
+            raise RuntimeError(f"the process {self._module} has ended")
         return json.loads(line)
 
     def sample(self, work: Work) -> Sample:
