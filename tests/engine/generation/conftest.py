@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from modules.engine.generation.control import JobControl
 from modules.engine.runner import Engine
@@ -45,15 +48,23 @@ class Result:
     @property
     def pictures(self) -> list[np.ndarray]:
         """[height, width, 3] each, in the order of their index."""
-        done = sorted(self.of(ImageDone), key=lambda event: event.index)
+        return self.role("image")
+
+    def role(self, role: str) -> list[np.ndarray]:
+        """The pictures of one role, [height, width, channels] each, by index."""
+        done = [event for event in self.of(ImageDone) if event.role == role]
         return [
-            np.frombuffer(event.data, np.uint8).reshape(event.height, event.width, 3)
-            for event in done
+            np.frombuffer(event.data, np.uint8).reshape(event.height, event.width, -1)
+            for event in sorted(done, key=lambda event: event.index)
         ]
 
     @property
     def facts(self) -> dict[str, Any]:
-        return self.of(ImageDone)[0].facts
+        return next(event.facts for event in self.of(ImageDone) if event.role == "image")
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        return self.facts["extra"]
 
     @property
     def steps(self) -> list[Step]:
@@ -86,11 +97,21 @@ class Studio:
         self._listen: Callable[[Event], None] = lambda event: None
         self.engine = Engine(self.paths, {}, lambda event: self._listen(event))
         self._numbers = itertools.count()
+        self._inputs: dict[str, str] = {}
 
     def prepare(self, *, options: dict[str, Any] | None = None, **fields: Any) -> PreparedJob:
-        """A job of one or more pictures; ``prompts`` gives each picture its own prompt."""
+        """A job of one or more pictures; ``prompts`` gives each picture its own prompt.
+
+        Input pictures may be given as Pillow images.
+        """
         prompts = fields.pop("prompts", None)
         checkpoint = fields.pop("checkpoint", self.checkpoint)
+        resources = fields.pop("resources", {})
+        for name, value in fields.items():
+            if isinstance(value, Image.Image):
+                fields[name] = self.stored(value)
+            elif name == "init_images":
+                fields[name] = [self.stored(one) for one in value]
         request = GenerationRequest(**{**SMALL, **fields})
         count = request.batch_size * request.n_iter
         varied = request.subseed_strength > 0
@@ -105,7 +126,22 @@ class Studio:
             all_seeds=[request.seed + (0 if varied else i) for i in range(count)],
             all_subseeds=[max(request.subseed, 0) + i for i in range(count)],
             checkpoint=str(checkpoint),
+            inputs=dict(self._inputs),
+            resources=resources,
         )
+
+    def stored(self, picture: Image.Image | str) -> str:
+        """The reference of an input picture, kept as the server keeps them."""
+        if isinstance(picture, str):
+            return picture
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+        path = self.paths.cache / f"{digest}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(buffer.getvalue())
+        self._inputs[f"input:{digest}"] = str(path)
+        return f"input:{digest}"
 
     def make(
         self, *, listen: Callable[[Event, JobControl], None] | None = None, **fields: Any
@@ -141,6 +177,26 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def studio(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Studio:
     """One engine for all tests of the session."""
     return Studio(tmp_path_factory.mktemp("data"), tiny_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def photo() -> Image.Image:
+    """A colourful picture of 64x64 pixels with edges and gradients."""
+    across, down = np.meshgrid(np.arange(64), np.arange(64))
+    pixels = np.stack([across * 4, down * 4, (across + down) * 2], axis=-1).astype(np.uint8)
+    picture = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((12, 18, 44, 50), fill=(220, 30, 40))
+    draw.rectangle((40, 4, 60, 16), fill=(250, 240, 20))
+    return picture
+
+
+@pytest.fixture(scope="session")
+def hole() -> Image.Image:
+    """A mask for ``photo``: white in the middle, on the latent grid."""
+    mask = Image.new("L", (64, 64))
+    ImageDraw.Draw(mask).rectangle((16, 24, 47, 47), fill=255)
+    return mask
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> int:
