@@ -6,11 +6,12 @@ import sqlite3
 from pathlib import Path
 
 from modules.catalog import Catalog
+from modules.jobs.admission import QueueLimits
 from modules.jobs.backends.base import Backend
 from modules.jobs.inputs import InputStore
 from modules.jobs.prepare import Preparer
 from modules.jobs.results import ResultKeeper
-from modules.jobs.service import JobService, QueueLimits
+from modules.jobs.service import JobService
 from modules.jobs.store import DatabaseUnusable, JobStore
 from modules.prompts import StyleBook, WildcardLibrary
 from modules.requests.limits import Limits

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modules.jobs.picture_plan import ROLES, is_shown
-from modules.jobs.records import FINISHED, RUNNING, ImageRecord, JobRecord
+from modules.jobs.records import FINISHED, RUNNING, ImageRecord, JobRecord, what_is_missing
 
 MAX_TEXT = 2000
 """Characters of a prompt in a list entry; the whole text is in the job's own object."""
@@ -106,6 +106,7 @@ def job_json(record: JobRecord, position: int | None, progress: float) -> dict[s
         timings["run_s"] = round(record.finished - record.started, 3)
         timings["total_s"] = round(record.finished - record.created, 3)
     told = record.state in FINISHED or record.state == RUNNING
+    told = told and record.kind != "extras" and not what_is_missing(record)
     return {
         **brief_json(record, position, progress),
         "prompt": _first(prepared, "all_prompts", ""),
@@ -113,7 +114,7 @@ def job_json(record: JobRecord, position: int | None, progress: float) -> dict[s
         "images": [image_json(image) for image in ordered_images(record)],
         "request": prepared.get("request"),
         "parameters": parameters_json(prepared),
-        "info": info_object(record) if told and record.kind != "extras" else None,
+        "info": info_object(record) if told else None,
         "timings": timings,
     }
 
@@ -147,7 +148,7 @@ def info_object(record: JobRecord) -> dict[str, Any]:
     facts = pictures[0].facts if pictures else {}
     done = len(pictures) or len(prepared["all_seeds"])
     infotexts = [image.infotext for image in ordered_images(record)]
-    restored = bool(request["restore_faces"])
+    restored = bool(request.get("restore_faces"))
     strong = record.kind == "img2img" or request.get("enable_hr")
     stamp = time.strftime("%Y%m%d%H%M%S", time.localtime(record.started or record.created))
     return {
@@ -159,26 +160,26 @@ def info_object(record: JobRecord) -> dict[str, Any]:
         "all_seeds": prepared["all_seeds"][:done],
         "subseed": prepared["all_subseeds"][0],
         "all_subseeds": prepared["all_subseeds"][:done],
-        "subseed_strength": request["subseed_strength"],
-        "width": request["width"],
-        "height": request["height"],
-        "sampler_name": request["sampler_name"],
-        "cfg_scale": request["cfg_scale"],
-        "steps": request["steps"],
-        "batch_size": request["batch_size"],
+        "subseed_strength": request.get("subseed_strength"),
+        "width": request.get("width"),
+        "height": request.get("height"),
+        "sampler_name": request.get("sampler_name"),
+        "cfg_scale": request.get("cfg_scale"),
+        "steps": request.get("steps"),
+        "batch_size": request.get("batch_size"),
         "restore_faces": restored,
         "face_restoration_model": options.get("face_restoration_model") if restored else None,
         "sd_model_name": facts.get("model_name") or "",
         "sd_model_hash": facts.get("model_hash") or "",
         "sd_vae_name": facts.get("vae_name"),
         "sd_vae_hash": facts.get("vae_hash"),
-        "seed_resize_from_w": request["seed_resize_from_w"],
-        "seed_resize_from_h": request["seed_resize_from_h"],
-        "denoising_strength": request["denoising_strength"] if strong else None,
+        "seed_resize_from_w": request.get("seed_resize_from_w"),
+        "seed_resize_from_h": request.get("seed_resize_from_h"),
+        "denoising_strength": request.get("denoising_strength") if strong else None,
         "extra_generation_params": facts.get("extra") or {},
         "index_of_first_image": 1 if grid else 0,
         "infotexts": infotexts,
-        "styles": request["styles"],
+        "styles": request.get("styles"),
         "job_timestamp": stamp,
         "clip_skip": int(facts.get("clip_skip") or options.get("CLIP_stop_at_last_layers") or 1),
         "is_using_inpainting_conditioning": bool(facts.get("is_using_inpainting_conditioning")),

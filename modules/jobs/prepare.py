@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modules.catalog import Catalog, CheckpointInfo
+from modules.jobs.batch import BatchReader, JobRequest
 from modules.jobs.fetching import FetchRules
 from modules.jobs.folders import check_output_folder
 from modules.jobs.inputs import InputStore
@@ -32,8 +33,6 @@ from modules.requests.samplers import resolve_sampler
 from modules.requests.scripts import apply_scripts
 from modules.settings.options import OptionError
 from modules.settings.store import OptionStore
-
-JobRequest = GenerationRequest | ExtrasRequest
 
 
 @dataclass(frozen=True)
@@ -131,6 +130,11 @@ class Preparer:
             created=time.time(),
             client=client,
         )
+
+    def batch_reader(self) -> BatchReader:
+        """Turns a batch of pictures into requests."""
+        door = self._door(self.options.as_dict())
+        return BatchReader(self.inputs, door, self.limits.images, self.catalog.paths.data)
 
     def _door(self, options: Mapping[str, Any]) -> PictureDoor:
         # A request may forbid itself to fetch, but not allow itself what the settings forbid.

@@ -37,6 +37,14 @@ class UnknownJob(LookupError):  # noqa: N818 - reads as what happened
         self.job_id = job_id
 
 
+NEEDED = ("request", "options", "all_prompts", "all_negative_prompts", "all_seeds", "all_subseeds")
+NEEDED_IN_REQUEST = {
+    "txt2img": ("width", "height", "steps", "batch_size", "n_iter", "sampler_name"),
+    "img2img": ("width", "height", "steps", "batch_size", "n_iter", "init_images"),
+    "extras": ("images",),
+}
+
+
 @dataclass(frozen=True)
 class ImageRecord:
     """One finished picture (or grid) of a job."""
@@ -110,3 +118,15 @@ class JobRecord:
         return sorted(
             (image for image in self.images if image.kind == "image"), key=lambda image: image.index
         )
+
+
+def what_is_missing(record: JobRecord) -> str:
+    """The first thing that a stored job lacks to be run, or nothing."""
+    for name in NEEDED:
+        value = record.prepared.get(name)
+        if not isinstance(value, (dict, list)) or not value:
+            return name
+    for name in NEEDED_IN_REQUEST.get(record.kind, ()):
+        if record.prepared["request"].get(name) is None:
+            return f"request.{name}"
+    return ""

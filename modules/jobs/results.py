@@ -16,7 +16,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -85,9 +85,13 @@ class ResultKeeper:
         """Finish what is being saved."""
         self._executor.shutdown(wait=True)
 
-    def prune(self) -> None:
-        """Delete the oldest unsaved pictures beyond the cache's size; called once at start."""
+    def tidy(self, also: Callable[[], object]) -> None:
+        """Delete the oldest unsaved pictures beyond the cache's size, and do ``also``, later on.
+
+        Called once at start.
+        """
         self._executor.submit(_prune, self.paths.cache / UNSAVED_FOLDER, CACHE_BYTES)
+        self._executor.submit(also)
 
     def _keep(self, record: JobRecord, event: events.ImageDone) -> ImageRecord | None:
         if not is_of_use(event, record.prepared["options"]):

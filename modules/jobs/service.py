@@ -3,46 +3,34 @@
 from __future__ import annotations
 
 import logging
-import re
-import secrets
 import sqlite3
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from modules.jobs.admission import Admission, QueueLimits, taken
 from modules.jobs.backends.base import Backend
+from modules.jobs.batch import BatchRequest
 from modules.jobs.engine_watch import READY, RESTARTING, STARTING, STOPPED, EngineWatch
 from modules.jobs.fanout import Fanout, Subscription
 from modules.jobs.inputs import InputStore, StoredInput
 from modules.jobs.models import ModelControl
-from modules.jobs.prepare import Preparer
+from modules.jobs.prepare import JobRequest, Preparer
 from modules.jobs.progress import ProgressMeter
-from modules.jobs.records import (
-    CANCELLED,
-    FAILED,
-    FINISHED,
-    PARKED,
-    QUEUED,
-    RUNNING,
-    JobRecord,
-    QueueFull,
-    UnknownJob,
-)
+from modules.jobs.records import FAILED, PARKED, QUEUED, RUNNING, JobRecord, what_is_missing
 from modules.jobs.results import ResultKeeper
 from modules.jobs.run import UNEXPECTED, Ending, JobRun
 from modules.jobs.schedule import LOOK_AHEAD, choose_next
+from modules.jobs.steering import QueueSteering
 from modules.jobs.store import JobStore
-from modules.jobs.view import QueueView
+from modules.jobs.waiters import Waiters
 from modules.jobs.worker import Worker
 from modules.requests import events
 from modules.requests.errors import RequestError
-from modules.requests.generation import GenerationRequest
 from modules.requests.prepared import PreparedJob
-from modules.settings.store import OptionStore
 
 log = logging.getLogger("easel.jobs")
 
@@ -51,23 +39,9 @@ MAX_ATTEMPTS = 2
 KEPT_JOBS = 2000
 """Finished jobs whose records are kept over a start; pictures carry their own parameters."""
 NOT_STORED = "How the job ended could not be stored; is the disk full? The log has the details."
-TASK_ID = re.compile(r"[A-Za-z0-9()_.\-]{1,100}")
 
 
-@dataclass(frozen=True)
-class QueueLimits:
-    """How many jobs may wait."""
-
-    total: int = 200
-    per_client: int = 50
-
-    @classmethod
-    def from_options(cls, options: OptionStore) -> QueueLimits:
-        """The limits that the settings ask for."""
-        return cls(int(options["max_queued_jobs"]), int(options["max_queued_jobs_per_client"]))
-
-
-class JobService(QueueView):
+class JobService(QueueSteering):
     """Accepts jobs, keeps them over restarts, feeds the engine, and tells everyone what happens.
 
     All methods may be called from any thread and return quickly, except ``wait``.
@@ -89,10 +63,8 @@ class JobService(QueueView):
         self.fanout = Fanout()
         self.engine = EngineWatch(self.fanout.publish)
         self.models = ModelControl(backend, preparer, self.engine)
-        self._lock = threading.RLock()
-        self._finished = threading.Condition()
-        self._callbacks: dict[str, list[Callable[[JobRecord], None]]] = {}
-        self._overtaken: dict[str, int] = {}
+        self.admission = Admission(store, lambda: self.limits, self._seconds_until_room)
+        self._waiters = Waiters(self.record)
         self._unstored: dict[str, JobRecord] = {}
         """Finished jobs whose ending is not in the store yet (a full disk)."""
         self._worker = Worker(self._take_next, self._run)
@@ -112,6 +84,10 @@ class JobService(QueueView):
         if load_first and not self.store.count(QUEUED):
             self._worker.between_jobs(self.models.load_chosen)
         self._worker.nudge()
+
+    def tidy(self) -> None:
+        """Delete, in the background, cached results and inputs that nobody needs any more."""
+        self.keeper.tidy(lambda: self.inputs.prune(self.store.inputs_in_use()))
 
     def stop(self, timeout: float = 8.0) -> None:
         """End the engine; a job that runs goes back to the queue as if it had not been started."""
@@ -156,7 +132,7 @@ class JobService(QueueView):
 
     def submit(
         self,
-        request: GenerationRequest,
+        request: JobRequest,
         client: str = "ui",
         task_id: str | None = None,
         save: bool = True,
@@ -167,21 +143,56 @@ class JobService(QueueView):
             RequestError: the request cannot be done.
             QueueFull: too many jobs are waiting.
         """
-        job_id = self._new_id(task_id)
+        job_id = self.admission.new_id(task_id)
         with self._lock:
-            self._check_room(client)
+            self.admission.check_room(client)
         prepared = self.preparer.prepare(request, job_id, client)
         with self._lock:
-            self._check_room(client)
-            try:
-                record = self.store.add(prepared.to_json(), save=save)
-            except ValueError:
-                raise RequestError("task_id", job_id, "this id is taken; choose another.") from None
-        for message in prepared.warnings:
-            self.fanout.publish({"type": "warning", "job": job_id, "message": message})
+            self.admission.check_room(client)
+            record = self._add(prepared, save)
         self._announce(record)
         self._worker.nudge()
         return job_id
+
+    def submit_batch(
+        self, asked: BatchRequest, client: str = "ui"
+    ) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+        """Queue one job per picture; gives the jobs and what was left out, with reasons.
+
+        A batch counts as one at the queue's door; its size has a limit of its own.
+
+        Raises:
+            RequestError: no picture at all, or something that concerns all of them.
+            QueueFull: too many jobs are waiting.
+        """
+        self.admission.check_room(client)
+        batch = self.preparer.batch_reader().read(asked)
+        jobs: list[dict[str, str]] = []
+        refusals: list[RequestError] = []
+        for entry in batch.entries:
+            job_id = self.admission.new_id(None)
+            try:
+                prepared = self.preparer.prepare(entry.request, job_id, client)
+            except RequestError as error:
+                refusals.append(error)
+                batch.skip(entry.name, error.sentence)
+                continue
+            self._add(prepared, save=True)
+            jobs.append({"id": job_id, "name": entry.name})
+        if refusals and not jobs:
+            raise refusals[0]  # it is the request, not the pictures
+        self._announce_queue()
+        self._worker.nudge()
+        return jobs, batch.skipped
+
+    def _add(self, prepared: PreparedJob, save: bool) -> JobRecord:
+        try:
+            record = self.store.add(prepared.to_json(), save=save)
+        except ValueError:
+            raise taken(prepared.id) from None
+        for message in prepared.warnings:
+            self.fanout.publish({"type": "warning", "job": prepared.id, "message": message})
+        return record
 
     @property
     def inputs(self) -> InputStore:
@@ -195,28 +206,6 @@ class JobService(QueueView):
             RequestError: it is no picture, damaged, or larger than the settings allow.
         """
         return self.inputs.put(data, field, self.preparer.limits.input_megapixels)
-
-    def _new_id(self, task_id: str | None) -> str:
-        if not task_id:
-            return secrets.token_hex(8)
-        if not TASK_ID.fullmatch(task_id):
-            raise RequestError(
-                "task_id", task_id, "allowed: 1 to 100 letters, digits and any of ( ) _ . -"
-            )
-        if self.store.exists(task_id):
-            raise RequestError("task_id", task_id, "this id is taken; choose another.")
-        return task_id
-
-    def _check_room(self, client: str) -> None:
-        waiting = self.store.count(QUEUED)
-        retry = int(min(600, max(5, self._seconds_until_room() or 10)))
-        if waiting >= self.limits.total:
-            raise QueueFull(f"The queue is full ({waiting} jobs wait). Try again later.", retry)
-        mine = self.store.count(QUEUED, client)
-        if mine >= self.limits.per_client:
-            raise QueueFull(
-                f"{mine} of your jobs wait already; allowed: {self.limits.per_client}.", retry
-            )
 
     def _seconds_until_room(self) -> float | None:
         current = self._current
@@ -235,16 +224,7 @@ class JobService(QueueView):
             UnknownJob: there is none with this id.
             TimeoutError: it is not finished in time.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with self._finished:
-            while True:
-                record = self.record(job_id)
-                if record.finished_state:
-                    return record
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    raise TimeoutError(f"job {job_id} is not finished after {timeout:g} s")
-                self._finished.wait(1.0 if left is None else min(left, 1.0))
+        return self._waiters.wait(job_id, timeout)
 
     def when_finished(self, job_id: str, callback: Callable[[JobRecord], None]) -> None:
         """Call ``callback(record)`` once, on any thread, when the job is finished (or already is).
@@ -252,120 +232,7 @@ class JobService(QueueView):
         Raises:
             UnknownJob: there is none with this id.
         """
-        with self._finished:
-            record = self.record(job_id)
-            if not record.finished_state:
-                self._callbacks.setdefault(job_id, []).append(callback)
-                return
-        callback(record)
-
-    # ---- acting
-
-    def interrupt(self, job_id: str | None = None, mode: str = "interrupt") -> bool:
-        """Stop the running job soon; pictures that are done stay. False when it does not run.
-
-        ``mode``: ``interrupt`` within one step, ``skip`` the current batch, ``stop_after_current``
-        after the current batch.
-        """
-        run = self._current
-        if run is None or job_id not in (None, run.record.id):
-            return False
-        run.ask_to_stop(mode)
-        return True
-
-    def skip(self, job_id: str | None = None) -> bool:
-        """End the current batch of the running job and go on with the next."""
-        return self.interrupt(job_id, "skip")
-
-    def cancel(self, job_id: str) -> bool:
-        """Take a waiting job out, or interrupt it when it runs. False when it is finished.
-
-        Raises:
-            UnknownJob: there is none with this id.
-        """
-        with self._lock:
-            record = self.store.get(job_id)
-            if record.state == QUEUED:
-                self._finish_row(job_id, CANCELLED, None)
-                return True
-        return record.state == RUNNING and self.interrupt(job_id)
-
-    def move(self, job_id: str, to: str) -> int:
-        """Move a waiting job ``up``, ``down``, to the ``top`` or ``bottom``; returns its new place.
-
-        Raises:
-            UnknownJob: no waiting job has this id.
-            RequestError: ``to`` is none of the four.
-        """
-        with self._lock:
-            ids = self.store.waiting_ids()
-            if job_id not in ids:
-                raise UnknownJob(job_id)
-            place = ids.index(job_id)
-            targets = {"up": place - 1, "down": place + 1, "top": 0, "bottom": len(ids) - 1}
-            if to not in targets:
-                raise RequestError("to", to, f"allowed: {', '.join(targets)}.")
-            target = min(max(targets[to], 0), len(ids) - 1)
-            ids.insert(target, ids.pop(place))
-            self.store.reorder(ids)
-            # What the user put first is not overtaken by jobs of the loaded checkpoint.
-            self._overtaken.update(dict.fromkeys(ids[: target + 1], 1_000_000))
-        self._announce_queue()
-        return target + 1
-
-    def move_up(self, job_id: str) -> int:
-        """One place towards the front."""
-        return self.move(job_id, "up")
-
-    def retry(self, job_id: str) -> JobRecord:
-        """Put a finished job that gave no full result back at the end of the queue.
-
-        Raises:
-            UnknownJob: there is none with this id.
-            RequestError: it is waiting, running or done.
-        """
-        with self._lock:
-            record = self.store.get(job_id)
-            if record.state not in FINISHED or record.state == "done":
-                raise RequestError(
-                    "id",
-                    job_id,
-                    f"the job is {record.state}; only an unfinished one can be retried.",
-                )
-            self._check_room(record.client)
-            self.store.update(
-                job_id,
-                state=QUEUED,
-                position=self.store.edge_positions()[1] + 1,
-                attempts=0,
-                error=None,
-                started=None,
-                finished=None,
-            )
-            record = self.store.get(job_id)
-        self._announce(record)
-        self._worker.nudge()
-        return record
-
-    def pause_all(self) -> None:
-        """Start nothing new; the running job goes on to its end. Kept over restarts."""
-        self._set_paused(True)
-
-    def resume_all(self) -> None:
-        """Go on after a pause."""
-        self._set_paused(False)
-        self._worker.nudge()
-
-    def _set_paused(self, paused: bool) -> None:
-        self.store.set_flag("paused", "yes" if paused else "no")
-        self._paused = paused
-        self._announce_queue()
-
-    def clear_finished(self) -> int:
-        """Empty the list of finished jobs; pictures stay. Returns how many."""
-        removed = self.store.hide_finished()
-        self._announce_queue()
-        return removed
+        self._waiters.when_finished(job_id, callback)
 
     def between_jobs(self, task: Callable[[], Any]) -> Future[Any]:
         """Do something with the engine when no job runs, before the next one."""
@@ -378,7 +245,7 @@ class JobService(QueueView):
             self._store_endings()
             if self._paused or self._worker.stopping:
                 return None
-            waiting = self.store.waiting(LOOK_AHEAD)
+            waiting = self._whole(self.store.waiting(LOOK_AHEAD))
             job = choose_next(waiting, self.engine.loaded.path, self._overtaken)
             if job is None:
                 return None
@@ -395,6 +262,18 @@ class JobService(QueueView):
             )
         self._announce(record)
         return record
+
+    def _whole(self, records: list[JobRecord]) -> list[JobRecord]:
+        """The jobs that can be run; rows that another version or a damaged disk left fail."""
+        whole = []
+        for record in records:
+            missing = what_is_missing(record)
+            if missing:
+                sentence = f"The stored job cannot be read: {missing} is missing. Submit it again."
+                self._finish_row(record.id, FAILED, sentence, facts={"failure": "internal"})
+            else:
+                whole.append(record)
+        return whole
 
     def _run(self, record: JobRecord) -> None:
         """Run the job that was taken; whatever happens, it ends and those who wait hear of it."""
@@ -484,14 +363,7 @@ class JobService(QueueView):
         self._tell_finished(self.store.get(job_id))
 
     def _tell_finished(self, record: JobRecord) -> None:
-        with self._finished:
-            callbacks = self._callbacks.pop(record.id, [])
-            self._finished.notify_all()
-        for tell in (self._announce, *callbacks):
-            try:
-                tell(record)
-            except Exception:  # one listener must not keep the news from the others
-                log.exception("job %s: a listener failed at its end", record.id)
+        self._waiters.tell(record, self._announce)
 
     # ---- news
 

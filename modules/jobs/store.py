@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from modules.jobs.records import (
+    DONE,
     FINISHED,
     QUEUED,
     RUNNING,
@@ -278,6 +279,16 @@ class JobStore:
                 f"DELETE FROM jobs WHERE id IN ({old})", (*FINISHED, keep)
             ).rowcount
 
+    def inputs_in_use(self) -> set[str]:
+        """References of the input pictures of jobs that are not done: they may run (again)."""
+        query = "SELECT prepared FROM jobs WHERE state != ?"
+        with self._lock:
+            rows = self._connection.execute(query, (DONE,)).fetchall()
+        used: set[str] = set()
+        for (text,) in rows:
+            used |= set(_json_object(text).get("inputs") or ())
+        return used
+
     # ---- images
 
     def add_image(self, image: ImageRecord) -> None:
@@ -352,11 +363,11 @@ def _job(row: tuple[Any, ...], images: tuple[ImageRecord, ...]) -> JobRecord:
         finished=row[7],
         attempts=row[8],
         save=bool(row[9]),
-        prepared=json.loads(row[10]),
+        prepared=_json_object(row[10]),
         error=row[11],
-        warnings=tuple(json.loads(row[12])),
-        facts=json.loads(row[13]),
-        timings=json.loads(row[14]),
+        warnings=tuple(_json(row[12], [])),
+        facts=_json_object(row[13]),
+        timings=_json_object(row[14]),
         images=images,
     )
 
@@ -367,5 +378,19 @@ def _image(row: tuple[Any, ...]) -> ImageRecord:
         saved=bool(row[10]),
         note=row[11],
         created=row[12],
-        facts=json.loads(row[13]),
+        facts=_json_object(row[13]),
     )
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    """A stored object; empty when the row is damaged, so that the list can still be shown."""
+    found = _json(text, {})
+    return found if isinstance(found, dict) else {}
+
+
+def _json(text: str, otherwise: Any) -> Any:
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        log.warning("a row of the queue is damaged: %.60r", text)
+        return otherwise

@@ -25,6 +25,7 @@ from modules.web.live.channel import live_router
 from modules.web.page_policy import PagePolicy
 from modules.web.rest.answers import SafeJSON, install_error_answers
 from modules.web.rest.docs_page import docs_router
+from modules.web.rest.easel_batch import batch_router
 from modules.web.rest.easel_forms import form_router
 from modules.web.rest.easel_jobs import job_router
 from modules.web.rest.extras import extras_router
@@ -59,6 +60,7 @@ ROUTERS = (
     picture_router,
     input_router,
     job_router,
+    batch_router,
     form_router,
     file_router,
     live_router,

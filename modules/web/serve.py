@@ -89,7 +89,7 @@ def serve(flags: Flags) -> int:
     context.catalog.hash_in_background(
         lambda info: context.jobs.fanout.publish({"type": "catalog"})
     )
-    context.jobs.keeper.prune()
+    context.jobs.tidy()
     url = first_url(flags, gate, listener.getsockname()[1])
     _greet(url, time.perf_counter() - begun)
     if _wants_browser(flags, context.options["auto_launch_browser"]):

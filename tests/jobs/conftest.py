@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from modules.catalog import Catalog
+from modules.jobs.admission import QueueLimits
 from modules.jobs.backends.base import BackendStatus, EventHandler, Outcome
 from modules.jobs.compose import build_jobs
-from modules.jobs.service import JobService, QueueLimits
+from modules.jobs.service import JobService
 from modules.prompts import StyleBook, WildcardLibrary
 from modules.requests import events
 from modules.requests.generation import GenerationRequest

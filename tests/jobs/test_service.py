@@ -10,6 +10,7 @@ import time
 import pytest
 
 from modules.gallery import read_image_info
+from modules.jobs.admission import QueueLimits
 from modules.jobs.records import (
     CANCELLED,
     DONE,
@@ -21,7 +22,6 @@ from modules.jobs.records import (
     QueueFull,
     UnknownJob,
 )
-from modules.jobs.service import QueueLimits
 from modules.requests.errors import RequestError
 from modules.web.rest.generation import failure_answer
 from tests.jobs.conftest import Painter, ask
@@ -171,20 +171,32 @@ def test_a_job_is_not_blamed_for_an_engine_that_died_before_it_began(make_servic
     assert len(painter.began) == 5
 
 
-def test_a_job_that_cannot_be_read_fails_and_the_next_one_runs(make_service, painter):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda prepared: json.dumps({**prepared, "all_prompts": None}),
+        lambda prepared: json.dumps({**prepared, "request": {"prompt": "x"}}),
+        lambda prepared: "{}",
+        lambda prepared: "[1]",
+        lambda prepared: '{"request": {',
+        lambda prepared: "",
+    ],
+)
+def test_a_job_that_cannot_be_read_fails_and_the_next_one_runs(make_service, painter, damage):
     jobs = make_service(painter)
     jobs.pause_all()
     old, good = jobs.submit(ask()), jobs.submit(ask())
     prepared = jobs.record(old).prepared
-    del prepared["all_prompts"]
     with sqlite3.connect(jobs.store.path) as connection:
         query = "UPDATE jobs SET prepared = ? WHERE id = ?"
-        connection.execute(query, (json.dumps(prepared), old))
+        connection.execute(query, (damage(prepared), old))
+    assert len(jobs.briefs()) == 2
     jobs.resume_all()
     record = jobs.wait(old, WAIT)
     assert (record.state, record.facts) == (FAILED, {"failure": "internal"})
-    assert record.error.endswith("the log has the details.")
+    assert "cannot be read" in record.error
     assert jobs.wait(good, WAIT).state == DONE
+    assert jobs.describe(record)["id"] == old
 
 
 def test_whoever_waits_hears_of_an_ending_that_cannot_be_stored(held, painter):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from modules.catalog.restorers import list_restorers
+from modules.requests.latent_upscaling import LATENT_UPSCALINGS
 from modules.requests.samplers import SAMPLERS, SCHEDULERS
 from modules.web.pages import assets, defaults
 from modules.web.pages.keeping import can_open_folders
@@ -63,14 +65,7 @@ def vae_names(context: Any) -> list[str]:
     return [*AUTOMATIC_VAE, *(vae.name for vae in context.catalog.vaes())]
 
 
-LATENT_UPSCALERS = (
-    "Latent",
-    "Latent (antialiased)",
-    "Latent (bicubic)",
-    "Latent (bicubic antialiased)",
-    "Latent (nearest)",
-    "Latent (nearest-exact)",
-)
+LATENT_UPSCALERS = tuple(entry.name for entry in LATENT_UPSCALINGS)
 
 
 def upscaler_names(context: Any) -> list[str]:
@@ -94,6 +89,7 @@ def form_lists(context: Any) -> dict[str, list[str]]:
         "hires_checkpoints": [defaults.SAME_CHECKPOINT, *checkpoints],
         "hires_samplers": [defaults.SAME_SAMPLER, *samplers],
         "hires_schedulers": [defaults.SAME_SCHEDULER, *schedulers],
+        "restorers": [info.name for info in list_restorers(context.paths)],
     }
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from modules.jobs.describe import parameters_json
 from modules.jobs.records import FINISHED, STATES
 from modules.requests.errors import NotFoundInList
+from modules.requests.extras import ExtrasRequest
 from modules.requests.generation import GenerationRequest
 from modules.web.context import AppContext
 from modules.web.live.channel import progress_json, state_json
@@ -25,6 +27,37 @@ class JobBody(GenerationRequest):
     steps: int = Field(default=20, ge=1, le=1000)
     task_id: str | None = None
     save: bool = True
+
+    def request(self) -> GenerationRequest:
+        """What is asked for, without where it goes."""
+        given = self.model_dump(exclude={"task_id", "save"}, exclude_unset=True)
+        return GenerationRequest.model_validate(given | {"steps": self.steps})
+
+
+class ExtrasJobBody(ExtrasRequest):
+    """A postprocessing job from the page."""
+
+    task_id: str | None = None
+    save: bool = True
+
+    def request(self) -> ExtrasRequest:
+        """What is asked for, without where it goes."""
+        given = self.model_dump(exclude={"task_id", "save"}, exclude_unset=True)
+        return ExtrasRequest.model_validate(given)
+
+
+def job_body(given: dict[str, Any]) -> JobBody | ExtrasJobBody:
+    """The body of its kind.
+
+    Raises:
+        RequestValidationError: a field does not fit.
+    """
+    model = ExtrasJobBody if given.get("kind") == "extras" else JobBody
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
+        raise RequestValidationError(faults) from None
 
 
 class MoveBody(BaseModel):
@@ -46,11 +79,15 @@ def job_router(context: AppContext) -> APIRouter:
     jobs = context.jobs
 
     @router.post("/jobs")
-    async def submit(body: JobBody, request: Request) -> Response:
-        """Put a job into the queue; it is on disk when this answers."""
-        asked = GenerationRequest.model_validate(
-            body.model_dump(exclude={"task_id", "save"}, exclude_unset=True) | {"steps": body.steps}
-        )
+    async def submit(given: dict[str, Any], request: Request) -> Response:
+        """Put a job into the queue; it is on disk when this answers.
+
+        Fields as those of ``/sdapi/v1/txt2img``, or with ``kind`` "img2img" or "extras" those of
+        ``img2img`` and ``extra-batch-images`` (``images`` is a list of pictures); also ``task_id``
+        and ``save``.
+        """
+        body = job_body(given)
+        asked = body.request()
         client = client_name("ui", request)
         job_id = await asyncio.to_thread(jobs.submit, asked, client, body.task_id, body.save)
         record = await asyncio.to_thread(jobs.record, job_id)
