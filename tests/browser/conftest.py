@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -34,6 +35,15 @@ ARGUMENTS = [
 ]
 PATIENCE = 180_000
 """Milliseconds that a test waits for the page; machines that run tests are often busy."""
+
+FORGET = """async () => {
+  localStorage.clear();
+  await new Promise((resolve) => {
+    const request = indexedDB.deleteDatabase("easel-canvas");
+    request.onsuccess = request.onerror = request.onblocked = resolve;
+  });
+}"""
+"""Makes the next visit a first one."""
 
 Visit = Callable[..., Page]
 expect.set_options(timeout=PATIENCE)
@@ -65,6 +75,24 @@ def visit(
 
     When the test ends, no script may have failed and nothing may have tried to leave the machine.
     """
+    with visiting(browser, visitors, server) as open_page:
+        yield open_page
+
+
+@pytest.fixture(scope="module")
+def shared_page(
+    browser: Browser, visitors: dict[str, BrowserContext], server: RunningServer
+) -> Iterator[Page]:
+    """One page for all tests of a file, which leave it as they like."""
+    with visiting(browser, visitors, server) as open_page:
+        yield open_page()
+
+
+@contextmanager
+def visiting(
+    browser: Browser, visitors: dict[str, BrowserContext], server: RunningServer
+) -> Iterator[Visit]:
+    """What the fixtures above do."""
     pages: list[Page] = []
     faults: list[str] = []
     outside: list[str] = []
@@ -92,7 +120,7 @@ def visit(
     yield open_page
     for page in pages:
         page.goto(server.url + "/internal/ping")  # leaving writes the form; then it is forgotten
-        page.evaluate("localStorage.clear()")
+        page.evaluate(FORGET)
         page.close()
     settle(server)
     assert outside == []

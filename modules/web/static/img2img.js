@@ -133,7 +133,9 @@ document.addEventListener("easel:send-picture", (event) => {
   const into = target === "img2img" ? "img2img" : "inpaint";
   openMode(into);
   toast.guard(async () => {
+    const back = drawingOf(into).picture && drawingOf(into).snapshot();
     await drawingOf(into).load(url ?? ref, name);
+    if (back) toast.info(t("canvas.replaced"), { text: t("fill.undo"), run: back });
     if (url && ref) uploads.know(drawingOf(into).picture.blob, event.detail);
   });
 });

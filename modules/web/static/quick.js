@@ -7,6 +7,8 @@ import { live } from "./live.js";
 import { debounce } from "./dom.js";
 
 const { t } = window.Easel;
+/** Tabs whose form takes over what a checkpoint wishes. */
+const FORMS = ["txt2img", "img2img"];
 const LISTS = { sd_model_checkpoint: "checkpoints", sd_vae: "vaes" };
 const shown = {};
 /** Edits that the server has not taken yet: what a person typed is not overwritten by older news. */
@@ -67,11 +69,12 @@ async function adopt() {
   const state = await page.state({ fresh: true });
   const wishes = state.model_defaults;
   if (!Object.keys(wishes).length) return;
-  const before = form.values("txt2img");
-  if (Object.entries(wishes).every(([name, value]) => before[name] === value)) return;
-  form.apply("txt2img", wishes);
+  const before = Object.fromEntries(FORMS.map((tab) => [tab, form.values(tab)]));
+  const same = (tab) => Object.entries(wishes).every(([name, value]) => before[tab][name] === value);
+  if (FORMS.every(same)) return;
+  for (const tab of FORMS) form.apply(tab, wishes);
   const said = describe(wishes);
-  const undo = () => form.apply("txt2img", before);
+  const undo = () => FORMS.forEach((tab) => form.apply(tab, before[tab]));
   toast.info(t("quick.model_defaults", { said }), { text: t("fill.undo"), run: undo });
 }
 
