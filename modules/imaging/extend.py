@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,17 +79,22 @@ class Canvas:
                 exists = after
         return found
 
-    def tiles(self, processing: tuple[int, int]) -> list[Box]:
-        """Windows over the whole canvas that hold something new.
+    def tiles(self, processing: tuple[int, int]) -> list[Window]:
+        """Windows over the whole canvas that paint something new.
 
-        Neighbours overlap by as many pixels as the picture grows, by half a window at most.
+        Neighbours overlap by as many pixels as the picture grows, by half a window at most, and
+        meet in the middle of that.
         """
-        overlap = max(self.pixels.values(), default=0)
         wide, high = window_size(self.size, processing)
-        across = _starts(self.size[0], wide, min(overlap, wide // 2))
-        down = _starts(self.size[1], high, min(overlap, high // 2))
-        boxes = [Box(x, y, x + wide, y + high) for y in down for x in across]
-        return [box for box in boxes if not _holds(self.original, box)]
+        overlap = max(self.pixels.values(), default=0)
+        columns = _along(0, self.size[0], wide, min(overlap, wide // 2))
+        rows = _along(0, self.size[1], high, min(overlap, high // 2))
+        windows = [
+            Window(Box(x, y, x_end, y_end), Box(left, top, right, bottom))
+            for y, y_end, top, bottom in rows
+            for x, x_end, left, right in columns
+        ]
+        return [window for window in windows if not _holds(self.original, window.paint)]
 
     def beyond(self, side: str) -> Box:
         """All of the canvas that lies on one side of the original."""
@@ -172,20 +178,30 @@ def _row(side: str, paint: Box, after: Box, size: tuple[int, int]) -> tuple[Wind
     if side in ("left", "right"):
         wide = max(wide, min(after.width, 2 * paint.width))  # a sliver, too, sees what it goes on
         x = paint.left if side == "left" else paint.right - wide
-        starts = [after.top + y for y in _starts(after.height, high, high // 4)]
-        ends = [paint.top, *(y + high for y in starts)]
         return tuple(
-            Window(Box(x, y, x + wide, y + high), Box(paint.left, done, paint.right, y + high))
-            for y, done in zip(starts, ends, strict=False)
+            Window(Box(x, start, x + wide, end), Box(paint.left, first, paint.right, last))
+            for start, end, first, last in _along(after.top, after.height, high, high // 4)
         )
     high = max(high, min(after.height, 2 * paint.height))
     y = paint.top if side == "up" else paint.bottom - high
-    starts = [after.left + x for x in _starts(after.width, wide, wide // 4)]
-    ends = [paint.left, *(x + wide for x in starts)]
     return tuple(
-        Window(Box(x, y, x + wide, y + high), Box(done, paint.top, x + wide, paint.bottom))
-        for x, done in zip(starts, ends, strict=False)
+        Window(Box(start, y, end, y + high), Box(first, paint.top, last, paint.bottom))
+        for start, end, first, last in _along(after.left, after.width, wide, wide // 4)
     )
+
+
+def _along(origin: int, length: int, window: int, overlap: int) -> list[tuple[int, int, int, int]]:
+    """Windows over a line: where each begins and ends, and which part of the line is its own.
+
+    Parts meet in the middle of the overlap: near its border a window sees little and decodes badly.
+    """
+    starts = [origin + start for start in _starts(length, window, overlap)]
+    meets = [(after + before + window) // 2 for before, after in pairwise(starts)]
+    firsts, lasts = [origin, *meets], [*meets, origin + length]
+    return [
+        (start, start + window, first, last)
+        for start, first, last in zip(starts, firsts, lasts, strict=True)
+    ]
 
 
 def _starts(length: int, window: int, overlap: int) -> list[int]:

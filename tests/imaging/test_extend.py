@@ -52,10 +52,11 @@ def test_stretches_paint_every_new_pixel_once_and_see_what_exists(canvas, size):
 def test_tiles_cover_everything_new(canvas, size):
     marks = np.zeros(canvas.size[::-1], int)
     marked(canvas, canvas.original, 1, marks)
-    for box in canvas.tiles(size):
-        assert box.width <= size[0] and box.height <= size[1]
-        marked(canvas, box, 1, marks)
-    assert marks.all()
+    for window in canvas.tiles(size):
+        assert window.box.width <= size[0] and window.box.height <= size[1]
+        assert window.box.union(window.paint) == window.box
+        marked(canvas, window.paint, 2, marks)
+    assert set(np.unique(marks)) <= {1, 2, 3}
 
 
 def test_sides_grow_in_order_and_in_equal_shares():

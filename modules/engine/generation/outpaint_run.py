@@ -110,21 +110,22 @@ class Growing:
         An interrupt leaves the other tiles with extended edges.
         """
         self.master.begin_edges(Box(0, 0, *self._canvas.size))
-        left = [box for box in self._canvas.tiles(self._size) if box.meets(area)]
+        left = [one for one in self._canvas.tiles(self._size) if one.paint.meets(area)]
         total = len(left)
         fill = int(self._request.get("inpainting_fill", FILL))
         while left:
-            box = max(left, key=self._settled)
-            left.remove(box)
+            window = max(left, key=self._settled)
+            left.remove(window)
             try:
-                self._paint(Window(box, box), fill, f"tile {total - len(left)}/{total}")
+                self._paint(window, fill, f"tile {total - len(left)}/{total}")
             except StopSampling:
                 if len(left) == total - 1:
                     raise
                 return False
         return True
 
-    def _settled(self, box: Box) -> float:
+    def _settled(self, window: Window) -> float:
+        box = window.box
         return float(self.master.known[box.top : box.bottom, box.left : box.right].mean())
 
     def _paint(self, window: Window, fill: int, label: str) -> None:
