@@ -21,7 +21,6 @@ from typing import Protocol
 import torch
 from PIL import Image
 
-from modules.catalog.download import DownloadFailed
 from modules.engine.device import DevicePolicy
 from modules.engine.generation.control import JobControl, StopSampling
 from modules.engine.generation.ledger import Ledger
@@ -29,7 +28,7 @@ from modules.engine.postprocess.counting import Counter
 from modules.engine.postprocess.steps import Item, Steps, Surroundings
 from modules.engine.postprocess.upscale import Upscaling
 from modules.imaging.reading import open_picture
-from modules.requests.errors import NotFoundInList, RequestError
+from modules.requests.errors import RequestError
 from modules.requests.events import Event, ImageDone, ModelLoading, Step, Warning_
 from modules.requests.extras import ExtrasRequest
 from modules.requests.prepared import PreparedJob
@@ -39,8 +38,7 @@ logger = logging.getLogger("easel.engine")
 
 Emit = Callable[[Event], None]
 MAX_MEGAPIXELS = 400.0
-HOPELESS = (DownloadFailed, NotFoundInList)
-"""What is wrong with one picture is no harm to the others; a missing model is."""
+SIZE_FIELD = "upscaling_resize"
 
 
 class EngineParts(Protocol):
@@ -116,7 +114,8 @@ class ExtrasJob:
             try:
                 self._work_on(place)
             except RequestError as error:
-                if isinstance(error, HOPELESS):
+                # What is wrong with one picture is no harm to the others; a missing model is.
+                if error.field not in (self._field(place), SIZE_FIELD):
                     raise
                 unreadable.append(error)
                 self._warn(f"{self._called(place)} was left out: {_reason(error)}")

@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from modules.catalog.download import DownloadCancelled, fetch_model
+from modules.catalog.errors import ModelFileError
+from modules.engine.checkpoints.errors import ModelLoadError
 from modules.engine.generation.control import JobControl, StopSampling
 from modules.engine.postprocess.counting import Counter
 from modules.engine.postprocess.dataset import auto_size, centre_crop, flipped, split_oversized
@@ -155,16 +157,19 @@ class Steps:
             self._around.control.check()
             self._around.counter.tiles(done, total)
 
-        return restore_faces(
-            image,
-            method,
-            visibility,
-            weight,
-            self._around.prepared.resources,
-            self._around.device,
-            watch=watch,
-            fetch=self._fetch,
-        )
+        try:
+            return restore_faces(
+                image,
+                method,
+                visibility,
+                weight,
+                self._around.prepared.resources,
+                self._around.device,
+                watch=watch,
+                fetch=self._fetch,
+            )
+        except ModelFileError as error:
+            raise ModelLoadError.of(error, error.path) from error
 
     def _fetch(self, info: RestorerInfo) -> Path:
         try:
