@@ -33,6 +33,7 @@ REFINEMENT_LIMIT = 0.7
 SMALLEST_FACE = 20
 SMALLEST_SHARE = 1 / 64
 """Of the longer side: a large picture is not searched for faces as small as SMALLEST_FACE."""
+LONGEST_SIDE = 2048
 LARGE = 1024 * 1024
 """Pixels above which scaling down in two steps pays."""
 BATCH = 512
@@ -81,11 +82,15 @@ class FaceDetector:
         """Faces with at least ``confidence`` (0 to 1), the largest first.
 
         ``smallest`` is the side in pixels of the smallest face that is looked for; by default 20,
-        and more in pictures whose longer side is above 1280.
+        and a 64th of the longer side in pictures above 1280 pixels. Pictures above 2048 pixels are
+        searched in a smaller copy, of whose pixels ``smallest`` then speaks.
         """
+        factor = -(-max(image.size) // LONGEST_SIDE)
+        if factor > 1:
+            found = self.detect(image.convert("RGB").reduce(factor), confidence, smallest)
+            return [_enlarged(face, factor) for face in found]
         pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None].float()
-        height, width = pixels.shape[2:]
-        side = smallest or max(SMALLEST_FACE, round(max(height, width) * SMALLEST_SHARE))
+        side = smallest or max(SMALLEST_FACE, round(max(image.size) * SMALLEST_SHARE))
         boxes = self._proposals(pixels, side)
         if len(boxes):
             boxes = self._refined(pixels, boxes)
@@ -198,3 +203,10 @@ def _face(box: np.ndarray, score: np.floating, points: np.ndarray) -> Face:
     left, top, right, bottom = (float(value) for value in box)
     landmarks = tuple((float(x), float(y)) for x, y in points)
     return Face((left, top, right, bottom), float(score), landmarks)
+
+
+def _enlarged(face: Face, factor: int) -> Face:
+    """A face found in a copy ``factor`` times smaller."""
+    left, top, right, bottom = (value * factor for value in face.box)
+    landmarks = tuple((x * factor, y * factor) for x, y in face.landmarks)
+    return Face((left, top, right, bottom), face.confidence, landmarks)
