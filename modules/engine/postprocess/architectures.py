@@ -12,9 +12,8 @@ from torch import Tensor
 
 from modules.catalog.errors import UnsupportedModelError
 from modules.engine.compat.torchvision_ops import make_torchvision_importable
-from modules.engine.postprocess.realesrgan import TileFailed
 from modules.engine.postprocess.tiled import enlarge, spans
-from modules.engine.postprocess.watch import Watch
+from modules.engine.postprocess.watch import TileFailed, Watch
 
 make_torchvision_importable()
 

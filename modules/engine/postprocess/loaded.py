@@ -22,6 +22,7 @@ class LoadedUpscaler(Protocol):
     """A network that enlarges pictures."""
 
     scale: int
+    architecture: str
 
     def run(self, pixels: np.ndarray, tile: int, overlap: int, watch: Watch) -> np.ndarray:
         """Enlarge RGB bytes [height, width, 3] by `scale`."""

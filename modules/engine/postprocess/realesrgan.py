@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from modules.engine.compat.torchvision_ops import make_torchvision_importable
-from modules.engine.postprocess.watch import Watch
+from modules.engine.postprocess.watch import TileFailed, Watch
 from modules.engine.weight_files import read_weights, state_dict_of
 
 make_torchvision_importable()
@@ -41,15 +41,10 @@ _UNSHUFFLED = {3: 4, 12: 2, 48: 1}
 """Channels of an RRDBNet's first convolution → its scale."""
 
 
-class TileFailed(Exception):  # noqa: N818 - reads as what happened
-    """A tile could not be computed; `__cause__` says why.
-
-    Not a RuntimeError: the package would print such a one and go on with a tile missing.
-    """
-
-
 class Upsampler(RealESRGANer):
     """`RealESRGANer` around a network that is already there."""
+
+    architecture = "Real-ESRGAN"
 
     def __init__(
         self, network: torch.nn.Module, scale: int, device: torch.device, dtype: torch.dtype

@@ -18,7 +18,7 @@ from modules.engine.generation.control import StopSampling
 from modules.engine.generation.memory import free_caches, is_out_of_memory
 from modules.engine.generation.pictures import MemoryExhausted
 from modules.engine.postprocess.loaded import LoadedUpscaler, UpscalerShelf
-from modules.engine.postprocess.watch import Control, Progress, Watch
+from modules.engine.postprocess.watch import Control, Progress, TileFailed, Watch
 from modules.requests.errors import NotFoundInList, RequestError
 
 logger = logging.getLogger("easel.engine")
@@ -31,6 +31,9 @@ SMALLEST_TILE = 64
 """Where the memory ladder begins when there are no tiles yet, and where it ends."""
 MAX_MEGAPIXELS = 400.0
 """Of any picture on the way; a larger one could not be held in memory or shown."""
+
+TILE_OPTIONS = {"DAT": "DAT", "SwinIR": "SWIN", "SCUNet": "SCUNET"}
+"""Architectures with settings of their own for tiles in A1111 → prefix of these settings."""
 
 SHELF = UpscalerShelf()
 
@@ -54,7 +57,8 @@ class Upscaling:
         """
         Args:
             resources: `PreparedJob.resources`; its "upscalers" are name → `UpscalerInfo.to_json()`.
-            options: "ESRGAN_tile" and "ESRGAN_tile_overlap", in pixels; 0: no tiles.
+            options: "ESRGAN_tile" and "ESRGAN_tile_overlap", in pixels; 0: no tiles. Architectures
+                with settings of their own (see TILE_OPTIONS) go by these.
             progress: hears (tiles done, tiles altogether) of each `upscale`.
             control: asked before each tile; its `check()` raises to end the work.
             dtype: of the networks on a GPU, float16 unless given; a CPU computes in float32.
@@ -62,8 +66,9 @@ class Upscaling:
         """
         self._device = torch.device(device)
         self._resources = resources.get("upscalers") or {}
-        self._tile = int(options.get("ESRGAN_tile", 192))
-        self._overlap = int(options.get("ESRGAN_tile_overlap", 8))
+        self._options = options
+        self._largest_tile: int | None = None
+        """What memory allowed so far; None: nothing was too large yet."""
         self._progress = progress
         self._control = control
         on_cpu = self._device.type == "cpu"
@@ -128,7 +133,7 @@ class Upscaling:
         info = self.find(name)
         stamp = info.path.stat().st_mtime_ns if info.path and info.path.is_file() else 0
         where = str(info.path), stamp, str(self._device), str(self._dtype)
-        return (info.name, *where, self._tile, self._overlap)
+        return (info.name, *where, *self._tiling(info.architecture))
 
     def planned(self, name: str, size: tuple[int, int], width: int, height: int) -> int:
         """About how many tiles a picture will take; the network need not be loaded for that."""
@@ -136,8 +141,9 @@ class Upscaling:
         if info.kind != "model":
             return 1
         tiles, scale = 0, max(1, info.scale)
+        tile, _overlap = self._tiling(info.architecture)
         for _ in range(PASSES):
-            tiles += tile_count(*size, self._tile)
+            tiles += tile_count(*size, tile)
             size = size[0] * scale, size[1] * scale
             if scale == 1 or (size[0] >= width and size[1] >= height):
                 break
@@ -195,7 +201,7 @@ class Upscaling:
         for later in range(number, PASSES):
             if later > number and size[0] >= width and size[1] >= height:
                 break
-            tiles += upscaler.tiles(*size, self._tile, self._overlap)
+            tiles += upscaler.tiles(*size, *self._tiling(upscaler.architecture))
             size = size[0] * upscaler.scale, size[1] * upscaler.scale
             if upscaler.scale == 1:
                 break
@@ -203,33 +209,41 @@ class Upscaling:
 
     def _once(self, upscaler: LoadedUpscaler, image: Image.Image, watch: Watch) -> Image.Image:
         """One pass of the network; smaller tiles when memory runs out."""
-        from modules.engine.postprocess.realesrgan import TileFailed
-
         _check_size(image.width * upscaler.scale, image.height * upscaler.scale)
         pixels = np.asarray(image)
         while True:
             begun = watch.done
+            tile, overlap = self._tiling(upscaler.architecture)
             try:
-                return Image.fromarray(upscaler.run(pixels, self._tile, self._overlap, watch))
-            except (TileFailed, MemoryError) as error:
+                return Image.fromarray(upscaler.run(pixels, tile, overlap, watch))
+            except (TileFailed, RuntimeError, MemoryError) as error:
                 cause = error.__cause__ if isinstance(error, TileFailed) else error
-                if not is_out_of_memory(cause or error):
-                    raise (cause or error) from None
+                if cause is None or not is_out_of_memory(cause):
+                    raise
             # Out here the traceback no longer keeps the tensors of the failed try alive.
             free_caches(self._device)
             watch.done = begun
-            self._take_smaller_tiles(max(image.size))
-            watch.expect(upscaler.tiles(*image.size, self._tile, self._overlap))
+            self._take_smaller_tiles(tile, max(image.size))
+            watch.expect(upscaler.tiles(*image.size, *self._tiling(upscaler.architecture)))
 
-    def _take_smaller_tiles(self, side: int) -> None:
-        now = min(self._tile, side) if self._tile > 0 else side
+    def _tiling(self, architecture: str) -> tuple[int, int]:
+        """Side and overlap of an architecture's tiles in pixels; side 0: no tiles."""
+        prefix, get = TILE_OPTIONS.get(architecture, "ESRGAN"), self._options.get
+        side = int(get(f"{prefix}_tile", get("ESRGAN_tile", 192)))
+        overlap = int(get(f"{prefix}_tile_overlap", get("ESRGAN_tile_overlap", 8)))
+        if self._largest_tile is not None:
+            side = min(side or self._largest_tile, self._largest_tile)
+        return side, overlap
+
+    def _take_smaller_tiles(self, tile: int, side: int) -> None:
+        now = min(tile, side) if tile > 0 else side
         smaller = FIRST_TILE if now > FIRST_TILE else now // 2
         if smaller < SMALLEST_TILE:
             raise MemoryExhausted(
                 "Out of memory while upscaling, even in small tiles. Close other programs, or "
                 "choose a smaller upscaler or factor."
             )
-        self._tile = smaller
+        self._largest_tile = smaller
         self._warn(f"Memory ran out while upscaling; going on in tiles of {smaller} pixels.")
 
 

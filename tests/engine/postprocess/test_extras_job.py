@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from modules.catalog.restorers import find_restorer
 from modules.engine.device import choose_policy
 from modules.engine.generation.control import JobControl
 from modules.engine.postprocess import enlarging
@@ -22,6 +24,7 @@ from modules.requests.prepared import PreparedJob
 from modules.settings.paths import Paths
 
 QUICK = "R-ESRGAN AnimeVideo"
+FACE = Path(__file__).parents[1] / "faces" / "data" / "astronaut.png"
 
 
 class Bench:
@@ -301,6 +304,25 @@ def test_a_setting_can_change_the_order_of_the_steps(bench: Bench, photo: Image.
     )
     assert mirrored.facts["extra"]["Postprocess upscaler"] == "Nearest"
     assert (plain.width, mirrored.width) == (112, 112)
+
+
+@pytest.mark.parametrize(
+    ("request_fields", "file"),
+    [
+        ({"gfpgan_visibility": 1.0}, "GFPGANv1.4.pth"),
+        ({"dataset": {"caption": "deepdanbooru"}}, "model-resnet_custom_v3.pt"),
+    ],
+)
+def test_a_missing_model_ends_the_job_with_one_sentence(
+    request_fields: dict[str, Any], file: str, bench: Bench
+) -> None:
+    face = Image.open(FACE).convert("RGB")
+    info = replace(find_restorer("GFPGAN", bench.paths), url="http://127.0.0.1:9/GFPGANv1.4.pth")
+    bench.resources["restorers"] = {"GFPGAN": info.to_json()}
+    with pytest.raises(RequestError, match=file) as caught:
+        bench.run({"a.png": face, "b.png": face}, **request_fields)
+    assert str(bench.paths.models) in caught.value.sentence
+    assert not bench.of(ImageDone)
 
 
 def test_the_work_needs_no_gradients(bench: Bench, photo: Image.Image) -> None:
