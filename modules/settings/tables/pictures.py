@@ -64,6 +64,12 @@ OPTIONS = (
         help="Pixels outside the blurred mask stay exactly those of the input.",
     ),
     _img2img.flag(
+        "inpaint_match_edges",
+        "Match the colours of the repainted part along the edge of the mask",
+        False,
+        help="Takes out the colour shift that encoding and decoding cause.",
+    ),
+    _img2img.flag(
         "return_mask", "For inpainting, include the greyscale mask in results for web", False
     ),
     _img2img.flag(
