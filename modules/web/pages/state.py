@@ -107,6 +107,7 @@ def page_state(context: Any) -> dict[str, Any]:
         "defaults_by_tab": defaults.by_tab(),
         "model_defaults": {k: v for k, v in wishes.items() if k in known and welcome},
         "description": sidecar.description if sidecar else "",
+        "variant": checkpoint.variant if checkpoint else "",
         "examples": list(sidecar.example_prompts)[:24] if sidecar else [],
         "lists": form_lists(context),
         "options": _form_options(context),

@@ -12,6 +12,7 @@ import * as toast from "./toast.js";
 import "./canvas.js";
 import * as img2img from "./img2img.js";
 import "./img2img-actions.js";
+import "./img2img-area.js";
 import "./img2img-batch.js";
 import "./examples.js";
 import "./shapes.js";

@@ -10,6 +10,8 @@ const { t, config } = window.Easel;
 const KINDS = { mask: "mask", sketch: "paint", maskpaint: "paint" };
 const MOST_PIXELS = 80e6;
 const LIKE = 40;
+/** Width of a new brush as a part of the picture's shorter side. */
+const SHARE = 0.1;
 const known = new Map();
 
 /**
@@ -36,7 +38,7 @@ class Drawing extends EventTarget {
     this.mode = mode;
     this.kind = KINDS[mode] ?? null;
     const kept = storage.read("easel.brush", {})[mode] ?? {};
-    this.brush = { tool: "brush", size: null, softness: 0, colour: "#ffffff", ...kept };
+    this.brush = { tool: "brush", share: SHARE, softness: 0, colour: "#ffffff", ...kept };
     this.ready = this.#recall();
     const later = debounce(() => this.#keep(), 300);
     this.keep = () => {
@@ -90,16 +92,22 @@ class Drawing extends EventTarget {
     return this.layer !== null && !this.layer.empty;
   }
 
-  /** The brush's width in pixels of the picture; a tenth of the picture until somebody chose one. */
+  /** The brush's width in pixels of the picture. It keeps its share of the picture when that changes. */
   get size() {
-    const { width = 512, height = 512 } = this.picture ?? {};
-    return this.brush.size ?? Math.max(3, Math.round(Math.min(width, height) / 10));
+    return Math.max(1, Math.round(this.brush.share * this.#side));
   }
 
-  setBrush(changed) {
+  get #side() {
+    const { width = 512, height = 512 } = this.picture ?? {};
+    return Math.min(width, height);
+  }
+
+  /** Change the brush: `tool`, `size` in pixels (null: as at first), `softness` 0 to 1, `colour` "#rrggbb". */
+  setBrush({ size, ...changed }) {
+    if (size !== undefined) changed.share = size === null ? SHARE : size / this.#side;
     Object.assign(this.brush, changed);
-    const { size, softness, colour } = this.brush;
-    storage.write("easel.brush", { ...storage.read("easel.brush", {}), [this.mode]: { size, softness, colour } });
+    const { share, softness, colour } = this.brush;
+    storage.write("easel.brush", { ...storage.read("easel.brush", {}), [this.mode]: { share, softness, colour } });
     this.#tell("brush");
   }
 
@@ -125,6 +133,24 @@ class Drawing extends EventTarget {
     const ends = [from, to].map((point) => ({ x: point.x, y: point.y, r: radius(point) }));
     this.#grow(segment(stroke.coverage, layer.width, layer.height, ...ends, this.brush.softness));
     this.#last = to;
+  }
+
+  /** The smallest rectangle round everything that is painted, or null. */
+  get bounds() {
+    const { layer } = this;
+    if (!layer) return null;
+    const { data, width, height } = layer;
+    let [left, top, right, bottom] = [width, -1, -1, -1];
+    for (let y = 0; y < height; y += 1) {
+      const row = data.subarray(y * width, (y + 1) * width);
+      const first = row.findIndex((value) => value !== 0);
+      if (first < 0) continue;
+      if (top < 0) top = y;
+      bottom = y;
+      left = Math.min(left, first);
+      right = Math.max(right, row.findLastIndex((value) => value !== 0));
+    }
+    return top < 0 ? null : { x: left, y: top, w: right - left + 1, h: bottom - top + 1 };
   }
 
   /** The point where the last stroke ended, for straight lines. */

@@ -246,8 +246,8 @@ class Canvas extends HTMLElement {
   /** One step larger (1) or smaller (-1). */
   resizeBrush(direction) {
     const { size } = this.drawing;
-    const next = Math.round(size * 1.14 ** direction);
-    this.drawing.setBrush({ size: Math.min(2048, Math.max(1, next === size ? size + direction : next)) });
+    const next = Math.min(2048, Math.round(size * 1.14 ** direction));
+    this.drawing.setBrush({ size: Math.max(1, next === size ? size + direction : next) });
   }
 
   /** Fill the window with the canvas, or go back. */

@@ -1,10 +1,10 @@
 // The img2img tab: which of its sub-tabs is open, what the pictures of that sub-tab mean for the request,
 // and pictures that other tabs send here.
 import * as form from "./form.js";
+import * as page from "./page.js";
 import * as toast from "./toast.js";
 import * as uploads from "./uploads.js";
 import { drawing } from "./canvas.js";
-import { live } from "./live.js";
 import { openTab, storage } from "./dom.js";
 
 const { t } = window.Easel;
@@ -149,9 +149,6 @@ export async function receive(source, name = "img2img", title = "") {
 
 // ---- models that edit by instruction have a second guidance
 
-function editModel() {
-  const { title = "", name = "", family = "" } = live.model ?? {};
-  const edits = /pix2pix|ip2p/i.test(`${title} ${name} ${family}`);
-  document.documentElement.classList.toggle("easel-edit-model", edits);
-}
-live.on("snapshot model", editModel);
+page.onOptions(() => {
+  document.documentElement.classList.toggle("easel-edit-model", /pix2pix/i.test(page.model.variant));
+});

@@ -17,7 +17,7 @@ const HELP = [
 const CANVAS_HELP = [
   ["B / E / L / M / G", "keys.canvas_tools"],
   ["[ / ] / Q / W", "keys.canvas_size"],
-  ["Alt+wheel / Shift+wheel", "keys.canvas_zoom"],
+  ["Alt+wheel", "keys.canvas_zoom"],
   ["F", "keys.canvas_move"],
   ["R / S", "keys.canvas_views"],
   ["Ctrl+Z / Ctrl+Y", "keys.canvas_undo"],

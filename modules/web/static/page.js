@@ -9,7 +9,7 @@ let known = null;
 export const options = {};
 
 /** What the chosen model says about itself. */
-export const model = { description: "" };
+export const model = { description: "", variant: "" };
 
 /** The state; asks the server only when it is not known or `fresh` is wanted. */
 export function state({ fresh = false } = {}) {
@@ -17,6 +17,7 @@ export function state({ fresh = false } = {}) {
     known = api.get("/easel/page/state").then(
       (found) => {
         model.description = found.description;
+        model.variant = found.variant;
         adopt(found.options);
         return found;
       },

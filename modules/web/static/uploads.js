@@ -1,7 +1,9 @@
 // Pictures that a job needs, sent to the server once; jobs name them by reference.
 import * as api from "./api.js";
 
-const sent = new WeakMap();
+let sent = new WeakMap();
+// A refused job may name a picture that the server has forgotten: the next try sends it again.
+document.addEventListener("easel:refused", () => (sent = new WeakMap()));
 
 /** Send a picture file; resolves to `{ref, width, height, has_alpha, url}`. Asks once for each Blob. */
 export function upload(blob) {
