@@ -11,9 +11,10 @@ import torch
 
 from tools.starter import steps
 from tools.starter.concepts import load_concepts
-from tools.starter.config import Config, on_device
+from tools.starter.config import Config, full_plan, on_device
 from tools.starter.fetch import fetch_all
 from tools.starter.rasterise import load_drawings
+from tools.starter.styles import with_styles
 
 _RECIPE: tuple[tuple[str, str, float], ...] = (
     ("fetch", "", 0.0),
@@ -27,7 +28,7 @@ _RECIPE: tuple[tuple[str, str, float], ...] = (
     ("evaluate", "", 0.0),
 )
 """What `all` does: steps, the stretch of the UNet's training, and their parts of the time."""
-_CHANGES = ("live", "half", "compiled", "unet_batch")
+_CHANGES = ("picture_size", "live", "half", "compiled", "unet_batch")
 
 
 def main() -> None:
@@ -46,6 +47,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Config.work)
     parser.add_argument("--output", type=Path, default=Config.output)
     parser.add_argument("--sheets", type=Path, default=Config.sheets)
+    parser.add_argument("--plan", choices=["starter", "full"], default="starter")
+    parser.add_argument("--picture-size", type=int, metavar="PIXELS", help="128 or 256")
     whether = argparse.BooleanOptionalAction
     parser.add_argument("--live", action=whether, help="new scenes for every batch")
     parser.add_argument("--half", action=whether, help="train in bfloat16")
@@ -60,6 +63,8 @@ def main() -> None:
         sheets=given.sheets,
         threads=given.threads,
     )
+    if given.plan == "full":
+        config = full_plan(config)
     config = on_device(config, given.device)
     changes = {name: getattr(given, name) for name in _CHANGES if getattr(given, name) is not None}
     config = replace(config, **changes)
@@ -80,7 +85,7 @@ def _run_step(
 ) -> None:
     """Run one step; each imports its own heavy libraries, and only those."""
     if step == "fetch":
-        fetch_all(config.downloads)
+        fetch_all(config.downloads, config.styles)
     elif step == "package":
         from tools.starter.package import package
 
@@ -90,25 +95,29 @@ def _run_step(
 
         unpack(config)
     elif step == "evaluate":
-        from tools.starter.evaluate import evaluate
+        from tools.starter.evaluate import evaluate, write_references
 
+        if config.output == Config.output:
+            write_references(config)
         evaluate(config, given.thorough)
     else:
         _train(step, config, minutes, phase, given.samples)
 
 
 def _train(step: str, config: Config, minutes: float, phase: str, samples: int) -> None:
-    concepts = load_concepts(config.downloads)
+    concepts = load_concepts(config.downloads, config.every_concept)
+    if step == "text":
+        from tools.starter.text_encoder import train_text_encoder
+
+        train_text_encoder(config, concepts, minutes)
+        return
     drawings = load_drawings(concepts, config.downloads, config.run, config.picture_size)
+    concepts, drawings = with_styles(config, concepts, drawings)
     drawn = [row for row, concept in enumerate(concepts) if concept.drawn]
     if step == "vae":
         from tools.starter.vae import train_vae
 
         train_vae(config, drawings, drawn, minutes)
-    elif step == "text":
-        from tools.starter.text_encoder import train_text_encoder
-
-        train_text_encoder(config, concepts, minutes)
     elif step == "unet":
         from tools.starter.unet import train_unet
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _IRREGULAR = {
     "man": "men",
@@ -121,16 +121,32 @@ class Wording:
     """The other concept of a pair, or -100."""
     hue: int = -100
     """Index into `HUES` of an adjective, or -100."""
+    style: int = -100
+    """Index into the endings that name styles, or -100 where none is named."""
 
 
 def wide_caption(
-    rng: random.Random, names: list[tuple[str, ...]], backgrounds: list[str], drawn: list[int]
+    rng: random.Random,
+    names: list[tuple[str, ...]],
+    backgrounds: list[str],
+    drawn: list[int],
+    endings: tuple[str, ...] = ("",),
 ) -> Wording:
     """Draw a caption about any concept: mostly one object, also counts, pairs and hues.
 
     The text encoder learns more than the first UNet can draw, so that a longer training of the
     UNet need not begin with new text.
     """
+    wording = _wide_caption(rng, names, backgrounds, drawn)
+    if len(endings) < 2:
+        return wording
+    style = rng.randrange(len(endings))
+    return replace(wording, text=wording.text + endings[style], style=style)
+
+
+def _wide_caption(
+    rng: random.Random, names: list[tuple[str, ...]], backgrounds: list[str], drawn: list[int]
+) -> Wording:
     concept = rng.choice(drawn) if rng.random() < 0.5 else rng.randrange(len(names))
     place = 0 if rng.random() < 0.35 else rng.randrange(len(backgrounds))
     ending = "" if place == 0 else f" on a {backgrounds[place]} background".replace("a or", "an or")

@@ -24,7 +24,7 @@ class Concept:
     """One drawable thing."""
 
     label: str
-    """Its emojibase label, unique."""
+    """Its emojibase label, unique within a style."""
     names: tuple[str, ...]
     """What people call it, the usual name first; "~" marks a name that takes no article."""
     icon: str
@@ -37,6 +37,8 @@ class Concept:
     """Whether it joins the UNet's training in the second stretch only."""
     weak: bool = False
     """Whether it came out weakly in the first stretch."""
+    ending: str = ""
+    """What a caption ends with to ask for this drawing's style; the first style needs nothing."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ def read_vocabulary(path: Path = VOCABULARY) -> list[Entry]:
     return entries
 
 
-def load_concepts(downloads: Path) -> list[Concept]:
-    """Return every concept that has a drawing, in a fixed order."""
+def load_concepts(downloads: Path, every: bool = False) -> list[Concept]:
+    """Return every concept that has a drawing, in a fixed order; `every` draws all of them."""
     noto = folder_of("noto", downloads) / "package"
     emojibase = folder_of("emojibase", downloads) / "package"
     icons = json.loads((noto / "icons.json").read_text(encoding="utf-8"))
@@ -82,12 +84,15 @@ def load_concepts(downloads: Path) -> list[Concept]:
         entry = written.pop(label, None)
         if entry is None and not _is_wanted(row):
             continue
-        icon = _find_icon(row, by_code, known)
+        icon = find_icon(row, by_code, known)
         if icon is None:
             continue
         names = entry.names if entry else (_plain(label),)
         marks = (entry.common, entry.drawn, entry.late, entry.weak) if entry else (False,) * 4
-        concepts.append(Concept(label, names, icon, row["group"], *marks))
+        common, drawn, late, weak = marks
+        concepts.append(
+            Concept(label, names, icon, row["group"], common, drawn or every, late, weak)
+        )
     if written:
         raise ValueError(f"no drawing for: {sorted(written)}")
     return concepts
@@ -104,7 +109,8 @@ def _plain(label: str) -> str:
     return label.replace(_APOSTROPHE, "'").replace("\u201c", "").replace("\u201d", "")
 
 
-def _find_icon(row: dict, by_code: dict[str, str], known: set[str]) -> str | None:
+def find_icon(row: dict, by_code: dict[str, str], known: set[str]) -> str | None:
+    """Return the name of the icon of an emojibase row, by code points or by its label."""
     code = row["hexcode"].lower()
     short = code.replace("-fe0f", "")
     slug = re.sub(r"[^a-z0-9]+", "-", row["label"].lower().replace(_APOSTROPHE, "")).strip("-")

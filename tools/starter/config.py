@@ -74,6 +74,10 @@ class Config:
 
     picture_size: int = 128
     """Side of a training picture in pixels."""
+    styles: tuple[str, ...] = ("noto",)
+    """The first style and any of `styles.STYLES`."""
+    every_concept: bool = False
+    """Draw every concept, not only those of the vocabulary file."""
     object_size: float = 0.86
     """Side of the object as a fraction of the picture's side."""
 
@@ -141,3 +145,14 @@ def on_device(config: Config, device: str) -> Config:
     if device.partition(":")[0] == "cpu":
         return replace(config, device=device)
     return replace(config, device=device, live=True, half=True, compiled=True, unet_batch=512)
+
+
+def full_plan(config: Config) -> Config:
+    """Return the plan for a GPU: every concept in six styles, with a UNet that fits the size."""
+    return replace(
+        config,
+        styles=("noto", "twemoji", "fluent-flat", "fluent-3d", "emojione", "fxemoji"),
+        every_concept=True,
+        unet_channels=(64, 128, 192),
+        rich_common=1.5,
+    )

@@ -118,7 +118,8 @@ class Data:
 
     def _cached(self, name: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
         config = self._config
-        labels = [self._concepts[row].label for row in self._drawn]
+        shown = [self._concepts[row] for row in self._drawn]
+        labels = [concept.label + concept.ending for concept in shown]
         keys = ("picture_size", "object_size", "rich_scenes", "rich_kinds", "rich_common", "seed")
         made_for = {"labels": labels} | {key: asdict(config)[key] for key in keys}
         path = config.run / f"{name}-{len(labels)}.pt"
@@ -167,6 +168,7 @@ class Data:
                 ground = 0 if rng.random() < _PLAIN_ON_WHITE else rng.randrange(grounds)
                 latents.append(self.plain[place, ground])
                 text = rng.choice(self._wordings[place][ground])
+                text += self._concepts[self._drawn[place]].ending
             texts.append("" if rng.random() < config.caption_dropout else text)
         return torch.stack(latents), self.contexts.of(texts)
 
@@ -205,5 +207,6 @@ class LiveData:
         place = 0 if rng.random() < _PLAIN_ON_WHITE else rng.randrange(len(config.backgrounds))
         edge = (1 - config.object_size) / 2
         text = caption(rng, self._concepts[row].names, config.backgrounds[place].name)
+        text += self._concepts[row].ending
         placed = Placed(row, edge, edge, config.object_size)
         return Layout("plain", place, (placed,), text)

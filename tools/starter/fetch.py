@@ -73,14 +73,74 @@ SOURCES: tuple[Source, ...] = (
 )
 
 
+STYLE_SOURCES: tuple[Source, ...] = (
+    Source(
+        "twemoji",
+        "npm",
+        "@iconify-json/twemoji",
+        "1.2.5",
+        "iconify-json-twemoji-1.2.5.tgz",
+        "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7",
+        "CC-BY-4.0",
+        "pictures (Twemoji)",
+    ),
+    Source(
+        "fluent-flat",
+        "npm",
+        "@iconify-json/fluent-emoji-flat",
+        "1.2.6",
+        "iconify-json-fluent-emoji-flat-1.2.6.tgz",
+        "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
+        "MIT",
+        "pictures (Fluent Emoji, flat)",
+    ),
+    Source(
+        "fluent-3d",
+        "npm",
+        "@lobehub/fluent-emoji-3d",
+        "1.1.0",
+        "lobehub-fluent-emoji-3d-1.1.0.tgz",
+        "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
+        "MIT",
+        "pictures (Fluent Emoji, 3D)",
+    ),
+    Source(
+        "emojione",
+        "npm",
+        "@iconify-json/emojione",
+        "1.2.3",
+        "iconify-json-emojione-1.2.3.tgz",
+        "26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e",
+        "CC-BY-4.0",
+        "pictures (EmojiTwo)",
+    ),
+    Source(
+        "fxemoji",
+        "npm",
+        "@iconify-json/fxemoji",
+        "1.2.2",
+        "iconify-json-fxemoji-1.2.2.tgz",
+        "f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef",
+        "Apache-2.0",
+        "pictures (Firefox OS Emoji)",
+    ),
+)
+"""Further pictures, fetched only where the configuration names their styles."""
+
+
+def sources_of(styles: tuple[str, ...]) -> tuple[Source, ...]:
+    """Return the sources of a model that draws in the given styles; "noto" is always there."""
+    return SOURCES + tuple(source for source in STYLE_SOURCES if source.key in styles)
+
+
 def folder_of(key: str, downloads: Path) -> Path:
     """Return the unpacked folder of a source."""
     return downloads / "x" / key
 
 
-def fetch_all(downloads: Path) -> None:
+def fetch_all(downloads: Path, styles: tuple[str, ...] = ()) -> None:
     """Download, check and unpack every source that is not there yet."""
-    for source in SOURCES:
+    for source in sources_of(styles):
         fetch(source, downloads)
 
 

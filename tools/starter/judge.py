@@ -75,15 +75,16 @@ class Renderings:
         self._config = replace(config, picture_size=_SIDE)
         self._rng = random.Random(seed)
         self.things = [row for row, concept in enumerate(concepts) if concept.drawn]
-        self._place = {row: place for place, row in enumerate(self.things)}
+        self.labels = list(dict.fromkeys(concepts[row].label for row in self.things))
+        self._place = {row: self.labels.index(concepts[row].label) for row in self.things}
         small = {row: _scaled(drawings[row]) for row in self.things}
         self._small = _Rows(small)
         even = [replace(concept, common=False) for concept in concepts]
         self._director = Director(self._config, even, self._small, seed)
 
     def batch(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return pixels `[count, 3, 64, 64]` and shares of the things `[count, things]`."""
-        pictures, shares = [], torch.zeros(count, len(self.things))
+        """Return pixels `[count, 3, 64, 64]` and shares of the labels `[count, labels]`."""
+        pictures, shares = [], torch.zeros(count, len(self.labels))
         for row in range(count):
             picture, shown = self._one()
             pictures.append(picture)
@@ -141,7 +142,7 @@ def train_judge(
     torch.manual_seed(config.seed + 9)
     renderings = Renderings(config, concepts, drawings, config.seed + 9)
     judge = Judge(_name_embeddings(config, concepts)).to(config.device)
-    labels = [concepts[row].label for row in renderings.things]
+    labels = renderings.labels
     if _path(config).exists():
         kept = torch.load(_path(config), map_location=config.device)
         if kept["labels"] == labels:
@@ -175,8 +176,8 @@ def _path(config: Config) -> Path:
 
 
 def _name_embeddings(config: Config, concepts: list[Concept]) -> torch.Tensor:
-    names = [one.names[0].removeprefix("~") for one in concepts if one.drawn]
-    return cached(config, "names", names)
+    names = {one.label: one.names[0].removeprefix("~") for one in concepts if one.drawn}
+    return cached(config, "names", list(names.values()))
 
 
 @dataclass(frozen=True)

@@ -138,11 +138,11 @@ class Director:
         named = with_article(f"{mark}{hue} {name.removeprefix('~')}")
         side, flip = self._config.object_size, self._flip()
         placed = Placed(concept, edge, edge, side, changed, flip)
-        return Layout("hue", background, (placed,), named + ending)
+        return Layout("hue", background, (placed,), named + ending + self._style(concept))
 
     def _pair(self) -> Layout:
-        first, second = self._concept(), self._concept()
-        while second == first:
+        first = second = self._concept()
+        while second == first or self._style(second) != self._style(first):
             second = self._concept()
         background, ending = self._ending()
         wording = self._rng.choice(_PAIR_WORDING)
@@ -151,7 +151,9 @@ class Director:
             Placed(concept, *place, SMALL, flipped=self._flip())
             for concept, place in zip((first, second), ROWS[2], strict=True)
         )
-        return Layout("pair", background, objects, wording.format(a=a, b=b) + ending)
+        return Layout(
+            "pair", background, objects, wording.format(a=a, b=b) + ending + self._style(first)
+        )
 
     def _count(self) -> Layout:
         rng = self._rng
@@ -164,7 +166,7 @@ class Director:
         background, ending = self._ending()
         flip = self._flip()
         objects = tuple(Placed(concept, *place, SMALL, flipped=flip) for place in ROWS[count])
-        text = f"{rng.choice(_NUMBERS[count])} {plural(name)}{ending}"
+        text = f"{rng.choice(_NUMBERS[count])} {plural(name)}{ending}{self._style(concept)}"
         return Layout("count", background, objects, text)
 
     def _place(self) -> Layout:
@@ -176,8 +178,12 @@ class Director:
         if name.startswith("~"):
             wording = wording.replace("a small {n}", "small {n}").replace("a tiny {n}", "tiny {n}")
         text = wording.format(a=with_article(name), n=name.removeprefix("~")) + ending
+        text += self._style(concept)
         placed = Placed(concept, *_PLACES[place], SMALL, flipped=self._flip())
         return Layout("place", background, (placed,), text)
+
+    def _style(self, concept: int) -> str:
+        return self._concepts[concept].ending
 
     def _flip(self) -> bool:
         return self._rng.random() < self._config.flip_share

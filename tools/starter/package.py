@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from tools.starter.chinese import write_dictionary
 from tools.starter.concepts import load_concepts
 from tools.starter.config import Config
-from tools.starter.fetch import SOURCES
+from tools.starter.fetch import sources_of
 from tools.starter.sampling import build_scheduler, read_prompts
 from tools.starter.steps import save_atomically
 from tools.starter.text_encoder import load_text_encoder
@@ -68,9 +68,11 @@ def package(config: Config) -> Path:
         made = Path(name)
         pipeline.save_pretrained(made, safe_serialization=True)
         _tidy_tokenizer(config, made / "tokenizer")
-        shutil.copytree(LICENCES, made / "licences")
-        (made / "licences" / "model.txt").rename(made / "LICENSE")
-        (made / "NOTICE").write_text(_notice(), encoding="utf-8")
+        (made / "licences").mkdir()
+        for source in sources_of(config.styles):
+            shutil.copyfile(LICENCES / f"{source.key}.txt", made / "licences" / f"{source.key}.txt")
+        shutil.copyfile(LICENCES / "model.txt", made / "LICENSE")
+        (made / "NOTICE").write_text(_notice(config), encoding="utf-8")
         write_dictionary(load_concepts(config.downloads), config.downloads, made / DICTIONARY)
         (made / "easel.json").write_text(_sidecar(config), encoding="utf-8")
         for path in sorted(made.rglob("*")):
@@ -122,7 +124,7 @@ def _tidy_tokenizer(config: Config, folder: Path) -> None:
     (folder / "special_tokens_map.json").write_text(text, encoding="utf-8")
 
 
-def _notice() -> str:
+def _notice(config: Config) -> str:
     lines = [
         "easel-starter",
         "A small Stable Diffusion model trained from scratch by the Easel project.",
@@ -130,7 +132,7 @@ def _notice() -> str:
         "",
         "It was made from the following works; their licences are in the folder licences/.",
     ]
-    for source in SOURCES:
+    for source in sources_of(config.styles):
         lines.append(
             f"- {source.name} {source.version} ({source.licence}): {source.used_for}; "
             f"licences/{source.key}.txt"

@@ -33,13 +33,14 @@ def _draw_all(concepts: list[Concept], downloads: Path, size: int) -> np.ndarray
     icons = json.loads(text)
     drawings = np.zeros((len(concepts), size, size, 4), np.uint8)
     for row, concept in enumerate(concepts):
-        drawings[row] = _draw(icons, concept.icon, size)
+        drawings[row] = draw(icons, concept.icon, size)
         if row % 200 == 0:
             log.info("drawn %d of %d", row, len(concepts))
     return drawings
 
 
-def _draw(icons: dict, name: str, size: int) -> np.ndarray:
+def draw(icons: dict, name: str, size: int) -> np.ndarray:
+    """Draw one icon of an Iconify set: `[size, size, 4]` uint8 RGBA."""
     import resvg_py
 
     flip = False

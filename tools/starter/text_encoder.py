@@ -14,6 +14,7 @@ from tools.starter.captions import HUES, NUMBERS, Wording, wide_caption
 from tools.starter.concepts import Concept
 from tools.starter.config import Config
 from tools.starter.minilm import cached
+from tools.starter.styles import endings_of
 from tools.starter.tokenizer import build_tokenizer, readable_tokens
 from tools.starter.torchvision_guard import define_missing_ops
 
@@ -66,7 +67,7 @@ def word_embeddings(config: Config) -> torch.Tensor:
 class _Questions(nn.Module):
     """Linear read-outs of the end-of-text state, dropped after training."""
 
-    def __init__(self, config: Config, concepts: int) -> None:
+    def __init__(self, config: Config, concepts: int, styles: int) -> None:
         super().__init__()
         width = config.text_width
         self.sentence = nn.Linear(width, 384)
@@ -79,6 +80,8 @@ class _Questions(nn.Module):
                 "hue": nn.Linear(width, len(HUES)),
             }
         )
+        if styles > 1:
+            self.answers["style"] = nn.Linear(width, styles)
 
 
 def train_text_encoder(config: Config, concepts: list[Concept], minutes: float) -> CLIPTextModel:
@@ -101,10 +104,11 @@ def train_text_encoder(config: Config, concepts: list[Concept], minutes: float) 
     names = [concept.names for concept in concepts]
     backgrounds = [colour.name for colour in config.backgrounds]
     drawn = [row for row, concept in enumerate(concepts) if concept.drawn]
-    pool = [wide_caption(rng, names, backgrounds, drawn) for _ in range(_POOL)]
+    endings = endings_of(config)
+    pool = [wide_caption(rng, names, backgrounds, drawn, endings) for _ in range(_POOL)]
     meanings = cached(config, "captions", [wording.text for wording in pool])
 
-    questions = _Questions(config, len(concepts)).to(config.device)
+    questions = _Questions(config, len(concepts), len(endings)).to(config.device)
     trained = [p for m in (encoder, questions) for p in m.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
     budget, step = steps.Budget(minutes), 0
@@ -114,7 +118,7 @@ def train_text_encoder(config: Config, concepts: list[Concept], minutes: float) 
             group["lr"] = 1e-3 * min(1, (step + 1) / 100) * tail
         known = [rng.randrange(_POOL) for _ in range(24)]
         wordings = [pool[row] for row in known]
-        wordings += [wide_caption(rng, names, backgrounds, drawn) for _ in range(40)]
+        wordings += [wide_caption(rng, names, backgrounds, drawn, endings) for _ in range(40)]
         states = _end_states(encoder, tokenizer, wordings, config.device)
         loss, report = _grade(questions, states, wordings)
         close = functional.cosine_similarity(
