@@ -29,6 +29,8 @@ def image_json(image: ImageRecord) -> dict[str, Any]:
         "height": image.height,
         "seed": image.seed,
         "infotext": image.infotext,
+        "postprocessing": image.facts.get("postprocessing"),
+        "input": image.facts.get("input"),
         "saved": image.saved,
         "note": image.note,
     }

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.tabs import drawing
+
 pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
@@ -25,9 +27,11 @@ def serious(page: Page) -> list[str]:
     ]
 
 
-TABS = ("txt2img", "pnginfo", "queue", "settings")
+TABS = ("txt2img", "outpaint", "extras", "pnginfo", "queue", "settings")
 FIRST_OF = {
     "txt2img": "#txt2img_prompt",
+    "outpaint": "easel-outpaint-frame .canvas",
+    "extras": "easel-picture img",
     "pnginfo": "#pnginfo_image",
     "queue": "#queue_pause",
     "settings": "#settings_list .row",
@@ -37,11 +41,27 @@ FIRST_OF = {
 @pytest.mark.parametrize("colours", ["dark", "light"])
 def test_axe_finds_nothing_serious_on_any_tab(page: Page, colours: str) -> None:
     page.evaluate("name => Easel.theme.set(name)", colours)
+    page.evaluate(
+        "async (bytes) => { for (const tab of ['outpaint', 'extras'])"
+        " await Easel.sources.adopt(tab, new Blob([new Uint8Array(bytes)], {type: 'image/png'})); }",
+        list(drawing()),
+    )
+    every_section(page, "txt2img", "extras")
     for tab in TABS:
         page.click(f"#tab_{tab}-button")
         expect(page.locator(FIRST_OF[tab]).first).to_be_visible()
         page.wait_for_timeout(400)
         assert serious(page) == [], tab
+
+
+def every_section(page: Page, *tabs: str) -> None:
+    """Open all sections that a switch closes."""
+    page.evaluate(
+        "(tabs) => { for (const tab of tabs) { const values = Easel.form.values(tab);"
+        " const switches = Object.keys(values).filter((name) => /enable/.test(name));"
+        " Easel.form.apply(tab, Object.fromEntries(switches.map((name) => [name, true]))); } }",
+        list(tabs),
+    )
 
 
 def test_axe_finds_planted_faults(page: Page) -> None:

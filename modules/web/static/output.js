@@ -13,6 +13,8 @@ import { jobNotes, keptPixels, seams } from "./job-notes.js";
 const { t, has, config } = window.Easel;
 const ACTIVE = ["queued", "running"];
 
+const inputAddress = (ref) => `/easel/v1/inputs/${ref.slice("input:".length)}`;
+
 class Output extends HTMLElement {
   job = null;
   images = [];
@@ -181,7 +183,9 @@ class Output extends HTMLElement {
 
   #drawLive(preview) {
     const last = this.images.at(-1);
-    const url = preview?.url ?? (last && config.root + last.url);
+    const source = this.#inputs[this.images.length] ?? this.#inputs[0];
+    const start = this.tab === "extras" && source ? config.root + inputAddress(source) : null;
+    const url = preview?.url ?? start ?? (last && config.root + last.url);
     let image = this.stage.querySelector("img.live");
     if (!url) {
       if (!this.stage.querySelector(".blank")) this.#stageWith("live", this.#blank());
@@ -191,7 +195,8 @@ class Output extends HTMLElement {
       image = h("img", { class: "live", alt: t("output.preview") });
       this.#stageWith("live", image);
     }
-    image.classList.toggle("rough", Boolean(preview));
+    image.classList.toggle("rough", Boolean(preview ?? start));
+    image.classList.toggle("source", !preview && start !== null);
     if (image.src !== url) image.src = url;
   }
 
@@ -270,14 +275,22 @@ class Output extends HTMLElement {
     );
   }
 
-  /** The address of the picture that the chosen one was made from; null when it has another shape. */
-  get #before() {
+  /** References to the pictures that the job works on. */
+  get #inputs() {
     const { images = [], init_images: starts = [], firstpass_image: first } = this.job?.request ?? {};
-    const inputs = first ? [first] : images.length ? images : starts;
-    const single = this.images.filter((image) => image.kind === "image");
-    const place = inputs.length === single.length ? single.indexOf(this.images[this.selected]) : 0;
-    const ref = inputs.length === 1 || inputs.length === single.length ? inputs[place] : null;
-    return ref?.startsWith?.("input:") ? `/easel/v1/inputs/${ref.slice(6)}` : null;
+    const found = first ? [first] : images.length ? images : starts;
+    return found.filter((ref) => ref?.startsWith?.("input:"));
+  }
+
+  /** The address of the picture that the chosen one was made from, or null. */
+  get #before() {
+    const inputs = this.#inputs;
+    const image = this.images[this.selected];
+    const single = this.images.filter((one) => one.kind === "image");
+    let ref = inputs.length === 1 ? inputs[0] : null;
+    if (inputs.length === single.length) ref = inputs[single.indexOf(image)];
+    ref = image?.input ?? ref; // said by the job itself where one picture gives several
+    return ref ? inputAddress(ref) : null;
   }
 
   get canCompare() {
@@ -338,7 +351,9 @@ class Output extends HTMLElement {
     const image = this.running && this.watching ? null : this.current;
     if (!image) return this.info.replaceChildren();
     const text = image.infotext;
-    this.info.replaceChildren(...keptPixels(text), ...seams(text), infotext(text), this.#place(image));
+    const done = image.postprocessing && image.postprocessing !== text && infotext(image.postprocessing);
+    const parts = [...keptPixels(text), ...seams(text), done, infotext(text), this.#place(image)];
+    this.info.replaceChildren(...parts.filter(Boolean));
   }
 
   #place(image) {

@@ -46,7 +46,8 @@ function words(job, progress) {
   }
   if (progress.phase === "loading") return t("output.loading");
   if (progress.phase === "saving") return t("output.saving");
-  const step = t("output.step", { step: progress.step, steps: progress.steps });
+  const counted = { step: progress.step, steps: progress.steps };
+  const step = progress.steps > 0 ? t("output.step", counted) : t("output.working");
   if (progress.iterations <= 1) return step;
   return `${step} · ${t("output.batch", { now: progress.iteration + 1, all: progress.iterations })}`;
 }
