@@ -13,7 +13,7 @@ from torch import Tensor
 from modules.catalog.errors import UnsupportedModelError
 from modules.engine.compat.torchvision_ops import make_torchvision_importable
 from modules.engine.postprocess.tiled import enlarge, spans
-from modules.engine.postprocess.watch import TileFailed, Watch
+from modules.engine.postprocess.watch import Watch
 
 make_torchvision_importable()
 
@@ -42,16 +42,13 @@ class SpandrelUpscaler:
         """Enlarge RGB bytes [height, width, 3] by `scale`, in tiles of `tile` pixels (0: whole).
 
         Raises:
-            TileFailed: the network failed, most likely for want of memory.
+            RuntimeError: the network failed, most likely for want of memory.
             StopSampling: the job was interrupted.
         """
 
         def network(planes: Tensor) -> Tensor:
             watch.before()
-            try:
-                result = self._colours(planes.to(self._device, self._dtype))
-            except RuntimeError as error:
-                raise TileFailed(str(error)) from error
+            result = self._colours(planes.to(self._device, self._dtype))
             watch.after()
             return result
 

@@ -1,13 +1,13 @@
 """Real-ESRGAN: the networks of basicsr and realesrgan, run by realesrgan's own `RealESRGANer`.
 
-The package is used as its authors wrote it: its class prepares the picture, cuts it into tiles and
-puts the result together. Only two things are different. The network comes in ready, so that no
-pickle is ever opened by it; and every evaluation is watched, for progress, interrupts and memory.
+The package's class does the work, from bytes to bytes. Two things are different. The network comes
+in ready, so that the package never opens a pickle. And pictures are cut into tiles here, at the
+same places as there, because the package's own loop cannot be interrupted, goes on with a hole in
+the picture when a tile fails, and keeps the whole result several times in 32 bits.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from collections.abc import Mapping
@@ -19,22 +19,18 @@ import torch
 from torch import Tensor
 
 from modules.engine.compat.torchvision_ops import make_torchvision_importable
-from modules.engine.postprocess.watch import TileFailed, Watch
+from modules.engine.postprocess.watch import Watch
 from modules.engine.weight_files import read_weights, state_dict_of
 
 make_torchvision_importable()
 
-import realesrgan.utils  # noqa: E402 - see the line above
-from basicsr.archs.rrdbnet_arch import RRDBNet  # noqa: E402
+from basicsr.archs.rrdbnet_arch import RRDBNet  # noqa: E402 - see the line above
 from realesrgan import RealESRGANer  # noqa: E402
 from realesrgan.archs.srvgg_arch import SRVGGNetCompact  # noqa: E402
 
-logger = logging.getLogger("easel.engine")
-# The package prints a line for every tile.
-vars(realesrgan.utils)["print"] = lambda *words: logger.debug("realesrgan: %s", *words)
-
-SMALLEST_SIDE = 8
-"""Smaller pictures are extended: the package's reflecting pads need something to reflect."""
+BLOCK = 4
+"""Networks with a scale of 2 or 1 read pixels in blocks of up to this side: tiles must consist of
+whole blocks, and reflecting pads need as many pixels to reflect."""
 _DENSE = re.compile(r"^body\.(\d+)\.rdb1\.conv1\.weight$")
 _CONVOLUTION = re.compile(r"^body\.\d+\.weight$")
 _UNSHUFFLED = {3: 4, 12: 2, 48: 1}
@@ -57,53 +53,56 @@ class Upsampler(RealESRGANer):
         self.mod_scale = None
         self.half = dtype == torch.float16
         self.device = device
-        self.network = network
         self.model = network
 
     def run(self, pixels: np.ndarray, tile: int, overlap: int, watch: Watch) -> np.ndarray:
-        """Enlarge RGB bytes [height, width, 3] by `scale`, in tiles of `tile` pixels (0: whole).
+        """Enlarge RGB bytes [height, width, 3] by `scale`, in tiles of `tile` pixels (0: whole)
+        that see `overlap` pixels of their neighbours.
 
         Raises:
-            TileFailed: the network failed, most likely for want of memory.
+            RuntimeError: the network failed, most likely for want of memory.
             StopSampling: the job was interrupted.
         """
         height, width = pixels.shape[:2]
-        padded = _extended(pixels)
-        # Where the network reads pixels in blocks, tiles must consist of whole blocks.
-        self.tile_size, self.tile_pad = _blocks(tile), _blocks(overlap)
-        self.model = _Watched(self.network, watch)
-        try:
-            with torch.inference_mode():
-                enlarged, _ = self.enhance(padded[:, :, ::-1])
-        finally:
-            self.model = self.network
-            self.img = self.output = None
-        cut = enlarged[: height * self.scale, : width * self.scale, ::-1]
-        return np.ascontiguousarray(cut)
+        scale, pad = self.scale, self._whole_blocks(overlap)
+        result = np.empty((height * scale, width * scale, 3), np.uint8)
+        for top, bottom in self._sides(height, tile):
+            for left, right in self._sides(width, tile):
+                above, before = max(0, top - pad), max(0, left - pad)
+                seen = pixels[above : bottom + pad, before : right + pad]
+                watch.before()
+                done = self._enlarged(seen)
+                watch.after()
+                y, x = (top - above) * scale, (left - before) * scale
+                result[top * scale : bottom * scale, left * scale : right * scale] = done[
+                    y : y + (bottom - top) * scale, x : x + (right - left) * scale
+                ]
+        return result
 
     def tiles(self, width: int, height: int, tile: int, overlap: int) -> int:
         """How often the network is evaluated for a picture."""
-        if tile <= 0:
-            return 1
-        side = _blocks(tile)
-        return math.ceil(max(width, 1) / side) * math.ceil(max(height, 1) / side)
+        return len(self._sides(width, tile)) * len(self._sides(height, tile))
 
+    def _sides(self, length: int, tile: int) -> list[tuple[int, int]]:
+        """Begin and end of each tile along a side."""
+        step = self._whole_blocks(tile) if tile > 0 else length
+        return [(begin, min(begin + step, length)) for begin in range(0, length, step)]
 
-class _Watched:
-    """The network, as the package calls it."""
+    def _whole_blocks(self, pixels: int) -> int:
+        return pixels if self.scale > 2 else -(-pixels // BLOCK) * BLOCK
 
-    def __init__(self, network: torch.nn.Module, watch: Watch) -> None:
-        self._network = network
-        self._watch = watch
-
-    def __call__(self, pixels: Tensor) -> Tensor:
-        self._watch.before()
+    @torch.inference_mode()
+    def _enlarged(self, pixels: np.ndarray) -> np.ndarray:
+        """One tile; the package takes and gives blue, green, red."""
+        height, width = pixels.shape[:2]
+        if self.scale <= 2 and min(height, width) < BLOCK:
+            room = ((0, max(0, BLOCK - height)), (0, max(0, BLOCK - width)), (0, 0))
+            pixels = np.pad(pixels, room, mode="edge")
         try:
-            result = self._network(pixels)
-        except RuntimeError as error:
-            raise TileFailed(str(error)) from error
-        self._watch.after()
-        return result
+            done, _mode = self.enhance(pixels[:, :, ::-1])
+        finally:
+            self.img = self.output = None
+        return done[: height * self.scale, : width * self.scale, ::-1]
 
 
 def load_upsampler(
@@ -132,7 +131,7 @@ def load_network(
     upsampler = load_upsampler(state, device, dtype)
     if upsampler is None:
         raise ValueError(f"{path.name} is no Real-ESRGAN network")
-    return upsampler.network, upsampler.scale
+    return upsampler.model, upsampler.scale
 
 
 def build_network(state: Mapping[str, Tensor]) -> tuple[torch.nn.Module, int] | None:
@@ -184,15 +183,3 @@ def _compact_arguments(state: Mapping[str, Tensor]) -> dict[str, Any] | None:
         "upscale": upscale,
         "act_type": "prelu",
     }
-
-
-def _extended(pixels: np.ndarray) -> np.ndarray:
-    height, width = pixels.shape[:2]
-    below, right = max(0, SMALLEST_SIDE - height), max(0, SMALLEST_SIDE - width)
-    if not below and not right:
-        return pixels
-    return np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="edge")
-
-
-def _blocks(pixels: int) -> int:
-    return -(-pixels // 4) * 4

@@ -18,7 +18,7 @@ from modules.engine.generation.control import StopSampling
 from modules.engine.generation.memory import free_caches, is_out_of_memory
 from modules.engine.generation.pictures import MemoryExhausted
 from modules.engine.postprocess.loaded import LoadedUpscaler, UpscalerShelf
-from modules.engine.postprocess.watch import Control, Progress, TileFailed, Watch
+from modules.engine.postprocess.watch import Control, Progress, Watch
 from modules.requests.errors import NotFoundInList, RequestError
 
 logger = logging.getLogger("easel.engine")
@@ -216,9 +216,8 @@ class Upscaling:
             tile, overlap = self._tiling(upscaler.architecture)
             try:
                 return Image.fromarray(upscaler.run(pixels, tile, overlap, watch))
-            except (TileFailed, RuntimeError, MemoryError) as error:
-                cause = error.__cause__ if isinstance(error, TileFailed) else error
-                if cause is None or not is_out_of_memory(cause):
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
                     raise
             # Out here the traceback no longer keeps the tensors of the failed try alive.
             free_caches(self._device)

@@ -16,13 +16,6 @@ class Control(Protocol):
         """Raise StopSampling when the work shall end now."""
 
 
-class TileFailed(Exception):  # noqa: N818 - reads as what happened
-    """A tile could not be computed; `__cause__` says why.
-
-    Not a RuntimeError: the realesrgan package would print such a one and go on with a tile missing.
-    """
-
-
 class Watch:
     """Counts tiles, tells about them, and ends the work when that is asked for."""
 

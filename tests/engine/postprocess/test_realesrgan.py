@@ -69,19 +69,37 @@ def test_the_package_s_class_does_the_work() -> None:
     from realesrgan import RealESRGANer
 
     assert issubclass(Upsampler, RealESRGANer)
-    for inherited in ("enhance", "pre_process", "tile_process", "post_process"):
+    for inherited in ("enhance", "pre_process", "process", "post_process"):
         assert getattr(Upsampler, inherited) is getattr(RealESRGANer, inherited)
 
 
-def test_odd_tiles_fit_a_network_that_reads_pixels_in_blocks(photo: Image.Image) -> None:
+def network_of_blocks() -> torch.nn.Module:
+    """A network that reads pixels two by two and doubles the picture."""
     from basicsr.archs.rrdbnet_arch import RRDBNet
 
     torch.manual_seed(1)
-    network = RRDBNet(3, 3, scale=2, num_feat=8, num_block=1, num_grow_ch=4).eval()
-    upsampler = Upsampler(network, 2, CPU, torch.float32)
+    return RRDBNet(3, 3, scale=2, num_feat=8, num_block=1, num_grow_ch=4).eval()
+
+
+@pytest.mark.parametrize("size", [(37, 23), (33, 31), (3, 50), (1, 1)])
+@pytest.mark.parametrize("tile", [15, 0])
+def test_odd_sizes_fit_a_network_that_reads_pixels_in_blocks(
+    tile: int, size: tuple[int, int], photo: Image.Image
+) -> None:
+    upsampler = Upsampler(network_of_blocks(), 2, CPU, torch.float32)
+    odd = np.asarray(photo.crop((0, 0, *size)))
+    result = upsampler.run(odd, tile=tile, overlap=3, watch=Watch())
+    assert result.shape == (size[1] * 2, size[0] * 2, 3)
+
+
+def test_tiles_are_cut_where_the_package_cuts_them(photo: Image.Image) -> None:
+    upsampler = Upsampler(network_of_blocks(), 2, CPU, torch.float32)
     odd = np.asarray(photo.crop((0, 0, 37, 23)))
-    result = upsampler.run(odd, tile=15, overlap=3, watch=Watch())
-    assert result.shape == (46, 74, 3)
+    ours = upsampler.run(odd, tile=16, overlap=4, watch=Watch())
+    upsampler.tile_size, upsampler.tile_pad = 16, 4
+    with torch.inference_mode():
+        theirs, _ = upsampler.enhance(odd[:, :, ::-1])
+    assert np.array_equal(ours, theirs[:, :, ::-1])
 
 
 def test_it_prints_nothing(
