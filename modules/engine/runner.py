@@ -28,6 +28,7 @@ from modules.engine.generation.memory import (
     choose_threads,
     free_caches,
     is_out_of_memory,
+    keep_for_good,
     memory_report,
 )
 from modules.engine.generation.pictures import MemoryExhausted
@@ -74,6 +75,7 @@ class Engine:
         self._emit = emit
         self._choice = BatchingChoice(paths.cache)
         self._swift: SwiftNetwork | None = None
+        self._models_changed = True
 
     @classmethod
     def build(
@@ -112,6 +114,9 @@ class Engine:
         finally:
             if self._swift is not None:
                 self._swift.forget_texts()
+            if self._models_changed:
+                self._models_changed = False
+                keep_for_good()
             free_caches(self.policy.device)
 
     def _carried_out(self, prepared: PreparedJob, control: JobControl) -> Done:
@@ -201,6 +206,7 @@ class Engine:
 
     def _slow_down(self) -> None:
         """Take the shortcuts out of the network: its weights are about to change."""
+        self._models_changed = True
         if self._swift is not None:
             self._swift.remove()
             self._swift = None

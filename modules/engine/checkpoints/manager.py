@@ -247,6 +247,7 @@ class ModelManager:
         )
 
     def _release(self) -> None:
+        gc.unfreeze()  # what was kept for good may be what goes now
         gc.collect()
         if self.policy.device.type == "cuda":
             torch.cuda.empty_cache()

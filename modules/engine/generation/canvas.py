@@ -26,8 +26,8 @@ CONTENT_NAMES = {
     LATENT_NOISE: "latent noise",
     LATENT_NOTHING: "latent nothing",
 }
-SMALLEST_SIDE = 8
-"""Pixels of a side below which a VAE has nothing to encode."""
+SMALLEST_SIDE = 16
+"""Pixels of a side below which a VAE has next to nothing to encode."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def prepare_canvas(
 
     A blank mask with ``only_masked`` is no mask, as in A1111.
     """
-    flat = _at_least(flatten(picture, background), SMALLEST_SIDE)
+    flat = flatten(picture, background)
     settings = settings or MaskSettings()
     if mask is not None:
         area = prepare_mask(
@@ -112,7 +112,7 @@ def prepare_canvas(
             return _part(flat, area, extra, box, width, height, settings, upscale)
         warn('The mask is empty, so "Only masked" cannot be done: the whole picture is changed.')
     if resize_mode == LATENT_UPSCALE:
-        return Canvas(flat)
+        return Canvas(_at_least(flat, SMALLEST_SIDE))
     return Canvas(resize_to(flat, resize_mode, width, height, upscale or "lanczos"))
 
 
@@ -134,7 +134,7 @@ def _whole(
     if settings.content != ORIGINAL:
         source = fill_masked(resized, extra or area)
     elif resize_mode == LATENT_UPSCALE:
-        source = flat
+        source = _at_least(flat, SMALLEST_SIDE)
     return Canvas(source, resized, area, overlay_mask(area), None, extra)
 
 

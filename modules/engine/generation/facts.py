@@ -48,6 +48,15 @@ def picture_facts(
     }
 
 
+def shown_infotext(spec: GenerationSpec, model: LoadedModel) -> dict[str, Any]:
+    """Keys of models that are shown a picture beside the noise."""
+    if model.variant == "inpainting":
+        return {"Conditional mask weight": float(spec.options.get("inpainting_mask_weight", 1.0))}
+    if model.variant == "edit" and spec.form.image_cfg_scale is not None:
+        return {"Image CFG scale": spec.form.image_cfg_scale}
+    return {}
+
+
 def text_infotext(spec: GenerationSpec, prompts: Sequence[PromptPlan]) -> dict[str, Any]:
     """Keys of how prompts were read."""
     extra: dict[str, Any] = {}

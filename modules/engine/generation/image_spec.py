@@ -21,11 +21,8 @@ class ImageSpec:
     extra_noise: float
     resize_mode: int
     background: str
-    image_cfg_scale: float | None
-    mask_weight: float
     mask: MaskSettings
     soft: SoftInpainting | None
-    masked: bool
 
     @classmethod
     def from_spec(cls, spec: GenerationSpec) -> ImageSpec:
@@ -43,8 +40,6 @@ class ImageSpec:
             extra_noise=float(options.get("img2img_extra_noise", 0.0)),
             resize_mode=form.resize_mode,
             background=str(options.get("img2img_background_color") or "#ffffff"),
-            image_cfg_scale=form.image_cfg_scale,
-            mask_weight=float(options.get("inpainting_mask_weight", 1.0)),
             mask=MaskSettings(
                 blur_x=form.mask_blur_x if both is None else both,
                 blur_y=form.mask_blur_y if both is None else both,
@@ -55,21 +50,11 @@ class ImageSpec:
                 padding=form.inpaint_full_res_padding,
             ),
             soft=soft,
-            masked=bool(form.mask),
         )
 
-    def infotext(self, variant: str, *, masked: bool) -> Mapping[str, Any]:
-        """A1111's keys, in its order.
-
-        Args:
-            variant: of the checkpoint, see ``LoadedModel.variant``.
-            masked: whether a mask is really in use.
-        """
+    def infotext(self, *, masked: bool) -> Mapping[str, Any]:
+        """A1111's keys, in its order; ``masked``: a mask is really in use."""
         extra: dict[str, Any] = {"Denoising strength": self.strength}
-        if variant == "edit" and self.image_cfg_scale is not None:
-            extra["Image CFG scale"] = self.image_cfg_scale
-        if variant == "inpainting":
-            extra["Conditional mask weight"] = self.mask_weight
         if masked:
             extra.update(self._soft_infotext())
             extra.update(self._mask_infotext())

@@ -10,7 +10,7 @@ from PIL import Image
 from modules.engine.generation.canvas import Canvas, prepare_canvas
 from modules.engine.generation.context import StepCount
 from modules.engine.generation.control import StopSampling
-from modules.engine.generation.facts import sampling_infotext, text_infotext
+from modules.engine.generation.facts import sampling_infotext, shown_infotext, text_infotext
 from modules.engine.generation.finishing import Finish
 from modules.engine.generation.hooks import BatchState
 from modules.engine.generation.image_spec import ImageSpec
@@ -70,7 +70,8 @@ class ImageToImage(PictureJob):
         if outcome is None:
             return  # stopped before the first step: there is nothing to show
         extra = {
-            **self._image.infotext(model.variant, masked=canvases[0].mask is not None),
+            **self._image.infotext(masked=canvases[0].mask is not None),
+            **shown_infotext(self._spec, model),
             **self._extra(outcome),
         }
         finish = Finish(
@@ -124,7 +125,8 @@ class ImageToImage(PictureJob):
             except StopSampling:
                 return
             extra = {
-                **self._image.infotext(model.variant, masked=False),
+                **self._image.infotext(masked=False),
+                **shown_infotext(spec, model),
                 **sampling_infotext(spec, plan, self._image.extra_noise),
                 **result.facts,
             }

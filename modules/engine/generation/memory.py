@@ -36,6 +36,17 @@ def free_caches(device: torch.device) -> None:
         torch.xpu.empty_cache()
 
 
+def keep_for_good() -> None:
+    """Exempt what is there now, libraries and networks, from the garbage collector's rounds.
+
+    A million objects that stay make every round of :func:`free_caches` take a quarter of a second.
+    Whoever drops a network calls ``gc.unfreeze`` first.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 def memory_report(device: torch.device) -> dict[str, Any]:
     """Memory of the machine and the device in bytes, as ``/sdapi/v1/memory`` answers it."""
     whole = psutil.virtual_memory()

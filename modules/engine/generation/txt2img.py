@@ -7,7 +7,7 @@ from typing import Any
 
 from modules.engine.generation.context import StepCount
 from modules.engine.generation.control import StopSampling
-from modules.engine.generation.facts import sampling_infotext, text_infotext
+from modules.engine.generation.facts import sampling_infotext, shown_infotext, text_infotext
 from modules.engine.generation.finishing import Finish
 from modules.engine.generation.hires import HiresFix
 from modules.engine.generation.hires_spec import HiresSpec
@@ -88,6 +88,7 @@ class TextToImage(PictureJob):
     def _extra(self, outcome: Sampled, extra_noise: float = 0.0) -> dict[str, Any]:
         """Infotext keys of one pass."""
         return {
+            **shown_infotext(self._spec, self._context.models.current),
             **text_infotext(self._spec, outcome.prompts),
             **sampling_infotext(self._spec, outcome.plan, extra_noise),
             **outcome.extra,
