@@ -40,13 +40,9 @@ def test_upscalers_begin_with_none(client):
     [
         ("sd-vae", []),
         ("hypernetworks", []),
-        ("face-restorers", []),
-        ("realesrgan-models", []),
         ("prompt-styles", []),
         ("loras", []),
         ("extensions", []),
-        ("script-info", []),
-        ("scripts", {"txt2img": [], "img2img": []}),
         ("embeddings", {"loaded": {}, "skipped": {}}),
     ],
 )
@@ -140,3 +136,39 @@ def test_png_info_reads_a_picture_and_refuses_what_is_none(client):
         assert 400 <= answer.status < 500
         assert answer.json()["field"] == "image"
     assert client.post("/sdapi/v1/png-info", {}).status == 422
+
+
+def test_upscalers_begin_with_the_three_that_need_no_model(client):
+    rows = client.get("/sdapi/v1/upscalers").json()
+    assert [row["name"] for row in rows[:3]] == ["None", "Lanczos", "Nearest"]
+    assert all(
+        set(row) == {"name", "model_name", "model_path", "model_url", "scale"} for row in rows
+    )
+    assert {row["model_url"] for row in rows} == {None}
+    assert "R-ESRGAN 4x+" in [row["name"] for row in rows]
+
+
+def test_restorers_and_real_esrgan_models(client):
+    assert all(
+        set(row) == {"name", "cmd_dir"} for row in client.get("/sdapi/v1/face-restorers").json()
+    )
+    rows = client.get("/sdapi/v1/realesrgan-models").json()
+    assert all(set(row) == {"name", "path", "scale"} for row in rows)
+    shipped = next(row for row in rows if row["name"] == "R-ESRGAN 4x+")
+    assert Path(shipped["path"]).is_file()
+
+
+def test_latent_upscale_modes_are_a1111s(client):
+    names = [row["name"] for row in client.get("/sdapi/v1/latent-upscale-modes").json()]
+    assert names[0] == "Latent"
+    assert len(names) == 6
+
+
+def test_scripts_are_listed_where_they_work_with_their_controls(client):
+    scripts = client.get("/sdapi/v1/scripts").json()
+    assert scripts["txt2img"] == []
+    assert scripts["img2img"] == ["outpainting mk2", "poor man's outpainting", "soft inpainting"]
+    rows = client.get("/sdapi/v1/script-info").json()
+    assert [row["name"] for row in rows] == scripts["img2img"]
+    pixels = rows[0]["args"][1]
+    assert (pixels["label"], pixels["value"], pixels["maximum"]) == ("Pixels to expand", 128, 256)
