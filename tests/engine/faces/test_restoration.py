@@ -10,7 +10,12 @@ from PIL import Image
 from modules.catalog.download import DownloadFailed
 from modules.catalog.restorers import find_restorer, list_restorers
 from modules.engine.checkpoints.errors import ModelLoadError
-from modules.engine.postprocess.faces import restoration, restore_faces, shared_detector
+from modules.engine.postprocess.faces import (
+    restoration,
+    restore,
+    restore_faces,
+    shared_detector,
+)
 from modules.engine.postprocess.faces.alignment import FFHQ_TEMPLATE, aligned
 from modules.engine.postprocess.faces.blending import feathered, lay_in, of_classes
 from modules.engine.weight_files import read_weights, state_dict_of
@@ -191,6 +196,23 @@ def test_a_missing_file_is_fetched_or_named_with_its_address(photo, tmp_path, gf
     asked = []
     result = restored(photo, missing, fetch=lambda info: asked.append(info.name) or gfpgan_file)
     assert asked == ["GFPGAN"] and result.faces
+
+
+def test_what_does_not_fit_into_the_devices_memory_is_done_by_the_processor(
+    photo, resources, monkeypatch
+):
+    expected = restored(photo, resources).image
+    load = restore._restorer
+
+    def full(name, path, size, time, device):
+        if device.type == "meta":
+            raise torch.OutOfMemoryError("out of memory")
+        return load(name, path, size, time, device)
+
+    full.cache_clear = load.cache_clear
+    monkeypatch.setattr(restore, "_restorer", full)
+    result = restoration(photo, "GFPGAN", 1.0, 0.5, resources, torch.device("meta"))
+    assert result.image == expected
 
 
 def test_an_unknown_method_is_answered_with_the_known_ones(photo, resources):

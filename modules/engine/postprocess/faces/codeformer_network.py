@@ -46,7 +46,6 @@ class CodeFormerRestorer:
             model = architecture.load(state).model
         except (RuntimeError, KeyError, IndexError, ValueError) as error:
             raise UnreadableModelError(path, "is not a complete CodeFormer network") from error
-        self.device = device
         self._network = model.float().eval().requires_grad_(False).to(device)
 
     def __call__(self, pixels: torch.Tensor, weight: float) -> torch.Tensor:

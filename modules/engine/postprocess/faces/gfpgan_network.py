@@ -37,7 +37,6 @@ class GfpganRestorer:
             network.load_state_dict(state, strict=True, assign=True)
         except RuntimeError as error:
             raise UnreadableModelError(path, "is not a complete GFPGAN network") from error
-        self.device = device
         self._network = network.float().eval().requires_grad_(False).to(device)
 
     def __call__(self, pixels: torch.Tensor, weight: float) -> torch.Tensor:

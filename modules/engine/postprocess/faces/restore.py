@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,11 @@ from modules.catalog.download import fetch_model
 from modules.catalog.errors import ModelFileError
 from modules.catalog.restorers import FACE_PARSER, RestorerInfo
 from modules.engine.checkpoints.errors import ModelLoadError
+from modules.engine.generation.memory import free_caches, is_out_of_memory
 from modules.engine.postprocess.faces.detector import Face, shared_detector
 from modules.requests.errors import NotFoundInList, RequestError
+
+logger = logging.getLogger("easel.engine")
 
 METHODS = ("GFPGAN", "CodeFormer")
 CONFIDENCE = 0.8
@@ -33,7 +37,6 @@ class Restorer(Protocol):
     """A restoring network: pixels ``[1, 3, side, side]`` in [-1, 1], the same out."""
 
     side: int
-    device: torch.device
 
     def __call__(self, pixels: torch.Tensor, weight: float) -> torch.Tensor: ...
 
@@ -98,12 +101,16 @@ def restoration(
     if not found:
         return Restoration(image, ())
     path = _file(name, resources, fetch)
+    work = _Work(image, name, path, _parser_file(resources), visibility, codeformer_weight, watch)
     try:
-        restorer = _restorer(name, *_identity(path), device)
-    except ModelFileError as error:
-        raise ModelLoadError.of(error, path) from error
-    masks = _masks(*_identity(_parser_file(resources)), device)
-    return _restored(image, found, restorer, masks, visibility, codeformer_weight, watch)
+        return work.done(found, device)
+    except RuntimeError as error:
+        if device.type == "cpu" or not is_out_of_memory(error):
+            raise
+    logger.warning("Restoring faces does not fit into the device's memory; the processor does it.")
+    forget_restorers()
+    free_caches(device)
+    return work.done(found, torch.device("cpu"))
 
 
 def forget_restorers() -> None:
@@ -112,39 +119,49 @@ def forget_restorers() -> None:
     _masks.cache_clear()
 
 
-def _restored(
-    image: Image.Image,
-    found: list[Face],
-    restorer: Restorer,
-    masks: Any,
-    visibility: float,
-    weight: float,
-    watch: Watch | None,
-) -> Restoration:
-    from modules.engine.postprocess.faces.alignment import aligned
-    from modules.engine.postprocess.faces.blending import lay_in
+@dataclass(frozen=True)
+class _Work:
+    """What is to be done to one picture."""
 
-    tell = watch or (lambda _done, _total: None)
-    alpha = image.getchannel("A") if image.mode in ("RGBA", "LA") else None
-    picture = np.array(image.convert("RGB"))
-    # All faces are cut out first: one laid in must not reach into the next one's cut-out.
-    cut_outs = list(aligned(picture, found, restorer.side))
-    for index, cut_out in enumerate(cut_outs):
-        tell(index, len(cut_outs))
-        result = restorer(_pixels(cut_out.pixels, restorer.device), weight)
-        if torch.isfinite(result).all():
-            mask = masks.of(result)
-            lay_in(picture, _bytes(result), cut_out.matrix, mask, min(visibility, 1.0))
-    tell(len(cut_outs), len(cut_outs))
-    faces = tuple(cut_out.face for cut_out in cut_outs)
-    if not faces:
-        return Restoration(image, ())
-    finished = Image.fromarray(picture)
-    if alpha is not None:
-        finished.putalpha(alpha)
-    if image.mode in ("L", "LA"):
-        finished = finished.convert(image.mode)
-    return Restoration(finished, faces)
+    image: Image.Image
+    method: str
+    path: Path
+    parser: Path | None
+    visibility: float
+    weight: float
+    watch: Watch | None
+
+    def done(self, found: list[Face], device: torch.device) -> Restoration:
+        """Do it on a device."""
+        from modules.engine.postprocess.faces.alignment import aligned
+        from modules.engine.postprocess.faces.blending import lay_in
+
+        try:
+            restorer = _restorer(self.method, *_identity(self.path), device)
+        except ModelFileError as error:
+            raise ModelLoadError.of(error, self.path) from error
+        masks = _masks(*_identity(self.parser), device)
+        tell = self.watch or (lambda _done, _total: None)
+        picture = np.array(self.image.convert("RGB"))
+        # All faces are cut out first: one laid in must not reach into the next one's cut-out.
+        cut_outs = list(aligned(picture, found, restorer.side))
+        for index, cut_out in enumerate(cut_outs):
+            tell(index, len(cut_outs))
+            result = restorer(_pixels(cut_out.pixels, device), self.weight)
+            if torch.isfinite(result).all():
+                mask = masks.of(result)
+                lay_in(picture, _bytes(result), cut_out.matrix, mask, min(self.visibility, 1.0))
+        tell(len(cut_outs), len(cut_outs))
+        faces = tuple(cut_out.face for cut_out in cut_outs)
+        return Restoration(_like(self.image, picture) if faces else self.image, faces)
+
+
+def _like(image: Image.Image, pixels: np.ndarray) -> Image.Image:
+    """RGB pixels as a picture of another's mode, with its transparency."""
+    finished = Image.fromarray(pixels)
+    if image.mode in ("RGBA", "LA"):
+        finished.putalpha(image.getchannel("A"))
+    return finished.convert(image.mode) if image.mode in ("L", "LA") else finished
 
 
 def _pixels(picture: np.ndarray, device: torch.device) -> torch.Tensor:
