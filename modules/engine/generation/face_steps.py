@@ -38,7 +38,7 @@ def restored(
     options, wanted = context.spec.options, context.spec.form.restore_faces
     if not (options.get("face_restoration", False) if wanted is None else wanted):
         return picture
-    from modules.engine.postprocess.faces import restore_faces
+    from modules.engine.postprocess.faces import forget_restorers, restore_faces
 
     method = str(options.get("face_restoration_model") or "CodeFormer")
     weight = float(options.get("code_former_weight", 0.5))
@@ -62,6 +62,8 @@ def restored(
     except ModelFileError as error:
         context.warn(f"Faces were not restored: {error}")
         return picture
+    if options.get("face_restoration_unload", False):
+        forget_restorers()
     keep(picture)
     extra["Face restoration"] = method
     return result

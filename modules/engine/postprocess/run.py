@@ -103,6 +103,12 @@ class ExtrasJob:
             ModelLoadError: a model cannot be loaded.
             MemoryExhausted: not even small tiles fit into memory.
         """
+        try:
+            return self._work_on_all()
+        finally:
+            self._steps.release()
+
+    def _work_on_all(self) -> Ledger:
         unreadable: list[RequestError] = []
         for place in range(len(self._request.images)):
             if self._control.ends_after_batch:

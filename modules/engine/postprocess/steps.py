@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ORDER_OPTION = "postprocessing_operation_order"
 """A1111's setting: names of the operations in the order they shall run, the others behind."""
+KEEP_INTERROGATORS = "interrogate_keep_models_in_memory"
 FACE_CONFIDENCE = 0.8
 
 
@@ -234,14 +235,22 @@ class Steps:
         return [item, replace(mirrored, suffix=f"{item.suffix}-flipped")]
 
     def _caption(self, item: Item, steps: DatasetSteps) -> list[Item]:
-        from modules.engine.interrogate import interrogate
+        from modules.engine.interrogate import shared_interrogator
 
-        self._around.control.check()
-        caption = interrogate(
-            item.image.convert("RGB"),
-            steps.caption,
-            self._around.paths,
-            self._around.device,
-            self._around.prepared.options,
-        )
+        around = self._around
+        around.control.check()
+        # The models stay until the last picture; see release().
+        options = {**around.prepared.options, KEEP_INTERROGATORS: True}
+        interrogator = shared_interrogator(around.paths, around.device)
+        caption = interrogator.describe(item.image.convert("RGB"), steps.caption, options)
         return [replace(item, caption=caption)]
+
+    def release(self) -> None:
+        """Let go of what wrote the captions, unless the settings keep it. Call at the job's end."""
+        dataset = self._request.dataset
+        if dataset is None or dataset.caption == "none":
+            return
+        if not self._around.prepared.options.get(KEEP_INTERROGATORS, False):
+            from modules.engine.interrogate import shared_interrogator
+
+            shared_interrogator(self._around.paths, self._around.device).unload()
