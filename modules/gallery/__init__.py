@@ -1,4 +1,4 @@
-"""Results: saving, file names, infotext and other programs' dialects, the index. No torch."""
+"""Results: saving, file names, infotext and other programs' dialects. No torch."""
 
 from modules.gallery.api_table import a1111_parameters
 from modules.gallery.dialects import parse_any
@@ -6,7 +6,6 @@ from modules.gallery.encode import EncodedImage, encode_image
 from modules.gallery.errors import DiskFullError, GalleryError, ImageReadError, ImageSaveError
 from modules.gallery.grid import make_grid
 from modules.gallery.image_info import ImageInfo, open_image, read_image_info
-from modules.gallery.index import GalleryEntry, GalleryIndex
 from modules.gallery.infotext import ParsedInfotext, compose, parse
 from modules.gallery.parameters import image_infotext, image_parameters
 from modules.gallery.patterns import NameContext, apply_pattern, context_of
@@ -20,14 +19,11 @@ from modules.gallery.saving import (
     save_sheet,
     write_params_file,
 )
-from modules.gallery.thumbnails import thumbnail
 
 __all__ = [
     "DiskFullError",
     "EncodedImage",
-    "GalleryEntry",
     "GalleryError",
-    "GalleryIndex",
     "ImageInfo",
     "ImageReadError",
     "ImageSaveError",
@@ -52,7 +48,6 @@ __all__ = [
     "save_image",
     "save_init_image",
     "save_sheet",
-    "thumbnail",
     "to_request",
     "write_params_file",
 ]

@@ -37,6 +37,8 @@ class OptionStore:
         self._subscribers: list[Subscriber] = []
         self._unknown: dict[str, Any] = {}
         self._values: dict[str, Any] = {}
+        self._stored: dict[str, Any] = {}
+        """What the file holds; in ``_values``, some keys may differ until the program ends."""
         self._read()
 
     @property
@@ -85,7 +87,7 @@ class OptionStore:
         """Validate all, then store all or nothing; returns ``{key: (old, new)}`` of what changed.
 
         Unknown keys are ignored, as API clients post objects of other programs back. Without
-        ``save`` the change lives in memory until another one is saved.
+        ``save`` the change lives in memory only, until the key is saved or the program ends.
 
         Raises:
             OptionError: a value does not fit; nothing was changed.
@@ -98,12 +100,11 @@ class OptionStore:
                 old = self.get(key)
                 if old != new:
                     changes[key] = (old, new)
+            if save:
+                self._save({**self._stored, **self._to_store(clean)})
             if not changes:
                 return {}
-            merged = {**self._values, **{key: new for key, (_, new) in changes.items()}}
-            if save:
-                self._write(merged)
-            self._values = merged
+            self._values = {**self._values, **{key: new for key, (_, new) in changes.items()}}
         for subscriber in list(self._subscribers):
             subscriber(dict(changes))
         return changes
@@ -152,7 +153,7 @@ class OptionStore:
             self._unknown[key] = value
             return
         try:
-            self._values[key] = option.check(value)
+            self._values[key] = self._stored[key] = option.check(value)
         except OptionError as error:
             self.notices.append(f"{self.path.name}: {error.sentence} The default was taken.")
 
@@ -172,6 +173,19 @@ class OptionStore:
             self.path.replace(aside)
         except OSError as error:
             log.warning("cannot set %s aside: %s", self.path.name, error)
+
+    def _to_store(self, clean: Mapping[str, Any]) -> dict[str, Any]:
+        """The values that the file does not hold yet; a default needs no line of its own."""
+        return {
+            key: value
+            for key, value in clean.items()
+            if value != self._stored.get(key, self.table[key].default)
+        }
+
+    def _save(self, stored: dict[str, Any]) -> None:
+        if stored != self._stored:
+            self._write(stored)
+            self._stored = stored
 
     def _write(self, values: Mapping[str, Any]) -> None:
         if not self.use_file:

@@ -123,3 +123,28 @@ def test_safe_mode_neither_reads_nor_writes_the_file(store):
     safe.set_many({"jpeg_quality": 55})
     assert safe["jpeg_quality"] == 55
     assert store.path.read_bytes() == before
+
+
+def test_what_lives_in_memory_does_not_reach_the_file_with_the_next_save(tmp_path):
+    path = tmp_path / "config.json"
+    store = OptionStore(path, build_table())
+    store.set_many({"jpeg_quality": 91})
+    assert store.set_many({"randn_source": "NV", "jpeg_quality": 92}, save=False)
+    assert (store["randn_source"], store["jpeg_quality"]) == ("NV", 92)
+    store.set_many({"webp_lossless": True})
+    again = OptionStore(path, build_table())
+    assert (again["randn_source"], again["jpeg_quality"]) == ("GPU", 91)
+    assert again["webp_lossless"] is True
+    store.set_many({"randn_source": "NV"})
+    assert OptionStore(path, build_table())["randn_source"] == "NV"
+
+
+def test_a_value_in_memory_can_be_saved_or_taken_back(tmp_path):
+    path = tmp_path / "config.json"
+    store = OptionStore(path, build_table())
+    store.set_many({"jpeg_quality": 50})
+    store.set_many({"jpeg_quality": 60}, save=False)
+    assert store.set_many({"jpeg_quality": 50}) == {"jpeg_quality": (60, 50)}
+    store.set_many({"jpeg_quality": 70}, save=False)
+    assert store.set_many({"jpeg_quality": 70}) == {}
+    assert OptionStore(path, build_table())["jpeg_quality"] == 70
