@@ -229,7 +229,7 @@ class Engine:
 
         Raises:
             ModelLoadError: the model cannot be loaded.
-            RequestError: the command is not known or incomplete.
+            RequestError: the command is not known or incomplete, or cannot be carried out.
         """
         kind = command.get("cmd")
         if kind == "load":
@@ -292,6 +292,8 @@ def _told(error: Exception) -> tuple[str, str]:
     """The kind of a failure (see ``Failed``) and its sentence."""
     if isinstance(error, ModelLoadError):
         return "model", error.sentence
+    if isinstance(error, ModelFileError):
+        return "model", ModelLoadError.of(error, error.path).sentence
     if isinstance(error, NotANumberError):
         return "nan", error.sentence
     if isinstance(error, RequestError):

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import torch
 
+from modules.engine.checkpoints import LoadedModel
+from modules.engine.generation.prompts import PromptSet
 from modules.settings.atomic import write_json
 
 logger = logging.getLogger("easel.engine")
@@ -25,6 +27,15 @@ measurement would cost more than it can save."""
 MARGIN = 0.95
 """One after the other must take less than this share of the time to be chosen."""
 ROUNDS = 3
+
+
+def shape_key(model: LoadedModel, prompts: PromptSet, x: torch.Tensor) -> str:
+    """Everything that the speed of an evaluation depends on."""
+    rows = prompts.rows_at(0)
+    tokens = ",".join(str(one.tokens) for one in rows.conditioning)
+    signature = model.plan.components["unet"].signature
+    dtype, threads = model.dtype, torch.get_num_threads()
+    return f"{signature}|{tuple(x.shape)}|{tokens}|{dtype}|{threads}|{torch.__version__}"
 
 
 class BatchingChoice:

@@ -132,6 +132,11 @@ class GenerationSpec:
         )
 
     @property
+    def hires(self) -> bool:
+        """Whether the job has a second pass."""
+        return self.form.kind == "txt2img" and self.form.enable_hr
+
+    @property
     def images(self) -> int:
         """How many pictures the job makes."""
         return self.batch_size * self.n_iter

@@ -23,7 +23,7 @@ class TextToImage(PictureJob):
     _hires: HiresFix | None = None
 
     def _prepare(self) -> None:
-        if self._spec.form.enable_hr:
+        if self._spec.hires:
             spec = HiresSpec.from_context(self._context)
             self._hires = HiresFix(self._context, spec, self._finisher)
 

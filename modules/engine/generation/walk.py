@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from modules.engine.checkpoints import LoadedModel, NotANumberError
+from modules.engine.generation.batching import shape_key
 from modules.engine.generation.context import JobContext, StepCount, StepCounter
 from modules.engine.generation.control import JobControl, StopSampling
 from modules.engine.generation.denoiser import GuidedDenoiser
@@ -201,7 +202,7 @@ class Walk:
         """The refiner's turn, if this pass has one."""
         context, task = self._context, self._task
         refiner = RefinerSpec.from_spec(context.spec)
-        hires = context.spec.form.enable_hr
+        hires = context.spec.hires
         second = task.first_calls is not None
         if not (task.refines and context.models.has("refiner")) or not refiner.takes_part(
             hires=hires, second=second
@@ -226,7 +227,7 @@ class Walk:
     def _refiner_infotext(self) -> dict[str, Any]:
         context = self._context
         label = context.models.current.label
-        hires = context.spec.form.enable_hr
+        hires = context.spec.hires
         return RefinerSpec.from_spec(context.spec).infotext(label, hires=hires)
 
     def _added(self, model: LoadedModel) -> dict[str, Any]:
@@ -269,7 +270,7 @@ class Walk:
             sigma = torch.full((len(x),), plan.init_sigma, device=x.device)
             trials = {way: make(way, JobControl(""), Hooks(), None) for way in (True, False)}
             together = context.choice.together(
-                _shape_key(model, prompts, x), x.device, lambda way: trials[way](x, sigma)
+                shape_key(model, prompts, x), x.device, lambda way: trials[way](x, sigma)
             )
         return make(together, context.control, context.hooks, relay)
 
@@ -298,11 +299,3 @@ class Walk:
                 self._context.warn(
                     f"<{network.kind}:{network.name}> was left out: not supported yet."
                 )
-
-
-def _shape_key(model: LoadedModel, prompts: PromptSet, x: Tensor) -> str:
-    rows = prompts.rows_at(0)
-    tokens = ",".join(str(one.tokens) for one in rows.conditioning)
-    signature = model.plan.components["unet"].signature
-    dtype, threads = model.dtype, torch.get_num_threads()
-    return f"{signature}|{tuple(x.shape)}|{tokens}|{dtype}|{threads}|{torch.__version__}"
