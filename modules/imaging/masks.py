@@ -51,6 +51,15 @@ class Box(NamedTuple):
             max(self.bottom, other.bottom),
         )
 
+    def within(self, size: tuple[int, int], margin: int = 0) -> Box:
+        """Grown by ``margin`` on all sides, and cut at a picture of ``size``."""
+        return Box(
+            max(0, self.left - margin),
+            max(0, self.top - margin),
+            min(size[0], self.right + margin),
+            min(size[1], self.bottom + margin),
+        )
+
     def meets(self, other: Box) -> bool:
         """Both have pixels in common."""
         across = self.left < other.right and other.left < self.right

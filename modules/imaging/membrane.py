@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 SMALLEST = 2
 """Side in pixels of the coarsest level."""
+MARGIN = 4
+"""Pixels of known values that a hole is cut out with."""
 SWEEPS = 24
 """Relaxations on each level; the coarser level has done the rest of the way."""
 
@@ -22,10 +24,16 @@ def spread(
     """
     if not known.any():
         return np.zeros_like(values)
-    filled = _relaxed(values.astype(np.float32), known)
-    if reach is not None:
-        fade = np.clip(1 - distance(known) / max(reach, 1e-6), 0, 1)[..., None]
-        filled = np.where(known[..., None], values, filled * fade)
+    if reach is None:
+        return _relaxed(values.astype(np.float32), known)
+    away = distance(known)
+    filled = np.where(known[..., None], values, 0).astype(np.float32)
+    wanted = (away > 0) & (away < reach)
+    if wanted.any():
+        part = _surroundings(wanted)  # the rest is known, or too far away to be reached
+        fade = np.clip(1 - away[part] / reach, 0, 1)[..., None]
+        relaxed = _relaxed(filled[part], known[part])
+        filled[part] = np.where(known[part][..., None], filled[part], relaxed * fade)
     return filled
 
 
@@ -34,6 +42,15 @@ def distance(known: NDArray[np.bool_]) -> NDArray[np.float32]:
     from cv2 import DIST_L2, DIST_MASK_PRECISE, distanceTransform
 
     return distanceTransform((~known).astype(np.uint8), DIST_L2, DIST_MASK_PRECISE)
+
+
+def _surroundings(marks: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The smallest rectangle that holds the marks, and the known values beside them."""
+    rows, columns = (np.flatnonzero(marks.any(axis=axis)) for axis in (1, 0))
+    return (
+        slice(max(0, rows[0] - MARGIN), rows[-1] + 1 + MARGIN),
+        slice(max(0, columns[0] - MARGIN), columns[-1] + 1 + MARGIN),
+    )
 
 
 def _relaxed(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:

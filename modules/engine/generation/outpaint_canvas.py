@@ -20,6 +20,8 @@ Render = Callable[[Image.Image, Image.Image], Image.Image]
 
 LEAST_OVERLAP = 8
 """Pixels of the known part that are rendered again at least: one cell of the latent grid."""
+EDGE = 32
+"""How many pixels around a new part are looked at to extend its edge."""
 REACH = 6
 """How far a colour shift is bent away at the seam, in units of the feathering."""
 
@@ -56,11 +58,11 @@ class Master:
             spec.fall_off,
             spec.colour_variation,
         )
-        after = stretch.before.union(stretch.paint)
-        away = distance(self.known[_part(after)])
-        inner = _part(stretch.paint.moved(-after.left, -after.top))
+        near = stretch.paint.within(self.canvas.size, EDGE)
+        away = distance(self.known[_part(near)])
+        inner = _part(stretch.paint.moved(-near.left, -near.top))
         share = np.clip(away[inner] / max(1, 2 * spec.mask_blur), 0, 1)[..., None]
-        self.begin_edges(after)
+        self.begin_edges(stretch.paint)
         part = _part(stretch.paint)
         start = self.pixels[part].astype(np.float32)
         mixed = start + (np.asarray(noise).astype(np.float32) - start) * share
@@ -69,7 +71,8 @@ class Master:
 
     def begin_edges(self, box: Box) -> None:
         """Within ``box``, unknown places take the colours of the known ones next to them."""
-        self.pixels[_part(box)] = extend_edges(self.pixels[_part(box)], self.known[_part(box)])
+        part = _part(box.within(self.canvas.size, EDGE))
+        self.pixels[part] = extend_edges(self.pixels[part], self.known[part])
 
     def paint(self, window: Window, feather: int, render: Render) -> bool:
         """Render a window and settle what is unknown in its paint; False if nothing is.

@@ -99,7 +99,7 @@ class Growing:
             seed = self._first_seed + self._stretches.index(stretch)
             self.master.begin_noise(stretch, self._spec, seed)
         else:
-            self.master.begin_edges(stretch.before.union(stretch.paint))
+            self.master.begin_edges(stretch.paint)
         for number, window in enumerate(stretch.windows, 1):
             several = f" {number}/{len(stretch.windows)}" if len(stretch.windows) > 1 else ""
             self._paint(window, ORIGINAL, f"{stretch.side}{several}")
