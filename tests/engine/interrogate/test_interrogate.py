@@ -272,6 +272,30 @@ def test_tags_come_from_the_file(paths, picture):
     )
 
 
+def test_a_data_set_is_captioned_with_the_model_loaded_once(paths, picture, tmp_path, monkeypatch):
+    from modules.engine.interrogate import interrogator
+    from tests.engine.postprocess.test_extras_job import Bench
+
+    folder = paths.models / "torch_deepdanbooru"
+    folder.mkdir(parents=True)
+    torch.save(tiny_state(), folder / "model-resnet_custom_v3.pt")
+    loads = []
+
+    class Counted(interrogator.Tagger):
+        def __init__(self, *arguments):
+            loads.append(arguments)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(interrogator, "Tagger", Counted)
+    bench = Bench(tmp_path, paths, {})
+    bench.options["interrogate_deepbooru_score_threshold"] = 0.0
+    caption = {"caption": "deepdanbooru"}
+    done = bench.run({"a.png": picture, "b.png": picture.rotate(90)}, dataset=caption)
+    assert [event.facts["caption"][:5] for event in done] == ["1girl", "1girl"]
+    assert len(loads) == 1
+    assert interrogator.shared_interrogator(paths, CPU)._tagger is None, "given back at the end"
+
+
 def test_tags_are_written_as_the_settings_say():
     chances = {"tree": 0.6, "1girl": 0.9, "smile_(open)": 0.7, "sky": 0.4, "red_hat": 0.8}
 
