@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from modules.gallery.api_table import DEFAULTS
+from modules.gallery.draft import Draft, number, size_of, take, whole
 from modules.gallery.infotext import (
     CHINESE,
     NEGATIVE_CHINESE,
@@ -16,6 +17,8 @@ from modules.gallery.infotext import (
     TEMPLATE,
     ParsedInfotext,
 )
+from modules.gallery.obstacles import obstacles
+from modules.gallery.restore_pictures import read_pictures
 from modules.gallery.sampler_spellings import other_spellings
 from modules.prompts.styles import StyleBook
 from modules.requests.errors import NotFoundInList
@@ -23,10 +26,7 @@ from modules.requests.samplers import resolve_sampler
 from modules.settings.options import Option, OptionError
 from modules.settings.tables import build_table
 
-_SIZE = re.compile(r"(\d{1,6})\s*[xX]\s*(\d{1,6})")
 _A1111_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:-(\d+))?")
-
-MASKED_CONTENT = ("fill", "original", "latent noise", "latent nothing")
 
 OPTION_ALIASES = {
     "Beta schedule alpha": "beta_dist_alpha",
@@ -67,14 +67,6 @@ class ToRequest:
     negative_template: str | None = None
 
 
-@dataclass
-class _Draft:
-    fields: dict[str, Any] = field(default_factory=dict)
-    overrides: dict[str, Any] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
-    notes: list[str] = field(default_factory=list)
-
-
 def to_request(
     parsed: ParsedInfotext,
     options: Mapping[str, Any] | None = None,
@@ -92,14 +84,13 @@ def to_request(
     """
     skipped = frozenset((options or {}).get("infotext_skip_pasting") or ())
     values = {key: value for key, value in parsed.parameters.items() if key not in skipped}
-    draft = _Draft()
+    draft = Draft()
     if parsed.prompt or values:
         _read_prompts(parsed, draft, skipped, options, styles)
     _read_fields(values, draft)
     _read_sampler(values, draft)
     _read_sizes(values, draft)
-    _read_hires(values, draft)
-    _read_inpaint(values, draft)
+    read_pictures(values, draft)
     _read_options(values, draft, options)
     if options is not None:
         _read_absent(parsed, draft, options)
@@ -111,55 +102,30 @@ def to_request(
         draft.fields,
         draft.overrides,
         {key: value for key, value in values.items() if key not in known},
-        (*parsed.notes, *draft.notes),
+        (*parsed.notes, *draft.notes, *obstacles(parsed)),
         values.get(TEMPLATE),
         values.get(NEGATIVE_TEMPLATE),
     )
 
 
-def _whole(text: str) -> int:
-    number = float(text)
-    if not abs(number) < 2**63:
-        raise ValueError(text)
-    return int(text) if re.fullmatch(r"[+-]?\d{1,19}", text.strip()) else int(number)
-
-
-def _number(text: str) -> float:
-    number = float(text)
-    if number - number != 0:
-        raise ValueError(text)
-    return number
-
-
 FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "Steps": ("steps", _whole),
-    "CFG scale": ("cfg_scale", _number),
-    "Image CFG scale": ("image_cfg_scale", _number),
-    "Seed": ("seed", _whole),
-    "Variation seed": ("subseed", _whole),
-    "Variation seed strength": ("subseed_strength", _number),
-    "Denoising strength": ("denoising_strength", _number),
-    "Batch size": ("batch_size", _whole),
+    "Steps": ("steps", whole),
+    "CFG scale": ("cfg_scale", number),
+    "Image CFG scale": ("image_cfg_scale", number),
+    "Seed": ("seed", whole),
+    "Variation seed": ("subseed", whole),
+    "Variation seed strength": ("subseed_strength", number),
+    "Denoising strength": ("denoising_strength", number),
+    "Batch size": ("batch_size", whole),
     "Refiner": ("refiner_checkpoint", str),
-    "Refiner switch at": ("refiner_switch_at", _number),
+    "Refiner switch at": ("refiner_switch_at", number),
 }
 """Infotext key to request field and reader of its value."""
 
-HIRES_FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "Hires upscale": ("hr_scale", _number),
-    "Hires upscaler": ("hr_upscaler", str),
-    "Hires steps": ("hr_second_pass_steps", _whole),
-    "Hires checkpoint": ("hr_checkpoint_name", str),
-    "Hires sampler": ("hr_sampler_name", str),
-    "Hires schedule type": ("hr_scheduler", str),
-    "Hires prompt": ("hr_prompt", str),
-    "Hires negative prompt": ("hr_negative_prompt", str),
-}
 
-
-def _read_fields(values: Mapping[str, str], draft: _Draft) -> None:
+def _read_fields(values: Mapping[str, str], draft: Draft) -> None:
     for key, (name, reader) in FIELDS.items():
-        _take(values, key, name, reader, draft)
+        take(values, key, name, reader, draft)
     if "Face restoration" in values:
         draft.fields["restore_faces"] = values["Face restoration"].lower() != "none"
         _override("face_restoration_model", values["Face restoration"], draft, None, "")
@@ -169,13 +135,17 @@ def _read_fields(values: Mapping[str, str], draft: _Draft) -> None:
 
 def _read_prompts(
     parsed: ParsedInfotext,
-    draft: _Draft,
+    draft: Draft,
     skipped: frozenset[str],
     options: Mapping[str, Any] | None,
     styles: StyleBook | None,
 ) -> None:
     """The prompts, without the styles in them when the settings want these taken out."""
     prompt, negative = parsed.prompt, parsed.negative
+    if (options or {}).get("enable_wildcards", True):
+        # The same template with the same seed gives the same prompt, and other seeds other ones.
+        prompt = parsed.parameters.get(TEMPLATE) or prompt
+        negative = parsed.parameters.get(NEGATIVE_TEMPLATE) or negative
     mode = str((options or {}).get("infotext_styles") or "Apply if any")
     if styles is not None and mode != "Ignore":
         prompt, negative, names = styles.extract(prompt, negative)
@@ -185,21 +155,10 @@ def _read_prompts(
         draft.fields["prompt"] = prompt
     if "Negative prompt" not in skipped:
         draft.fields["negative_prompt"] = negative
+    draft.used |= {TEMPLATE, NEGATIVE_TEMPLATE}
 
 
-def _take(
-    values: Mapping[str, str], key: str, name: str, reader: Callable[[str], Any], draft: _Draft
-) -> None:
-    if key not in values:
-        return
-    draft.used.add(key)
-    try:
-        draft.fields[name] = reader(values[key])
-    except (ValueError, OverflowError):
-        draft.notes.append(f"{key}: {values[key][:60]!r} is not a number and was left out.")
-
-
-def _read_sampler(values: Mapping[str, str], draft: _Draft) -> None:
+def _read_sampler(values: Mapping[str, str], draft: Draft) -> None:
     name = values.get("Sampler", "").strip()
     scheduler = (values.get("Schedule type") or values.get("Scheduler") or "").strip() or None
     if not name or name.lower() in ("undefined", "default"):
@@ -218,54 +177,17 @@ def _read_sampler(values: Mapping[str, str], draft: _Draft) -> None:
     draft.notes.append(f"Sampler: {name[:60]!r} is not known here.")
 
 
-def _read_sizes(values: Mapping[str, str], draft: _Draft) -> None:
-    size = _size(values, "Size", draft)
+def _read_sizes(values: Mapping[str, str], draft: Draft) -> None:
+    size = size_of(values, "Size", draft)
     if size:
         draft.fields["width"], draft.fields["height"] = size
-    resize = _size(values, "Seed resize from", draft)
+    resize = size_of(values, "Seed resize from", draft)
     if resize:
         draft.fields["seed_resize_from_w"], draft.fields["seed_resize_from_h"] = resize
-    first = _size(values, "First pass size", draft)
+    first = size_of(values, "First pass size", draft)
     if first and size:
         draft.fields.update(width=first[0] or size[0], height=first[1] or size[1])
         draft.fields.update(enable_hr=True, hr_resize_x=size[0], hr_resize_y=size[1])
-
-
-def _size(values: Mapping[str, str], key: str, draft: _Draft) -> tuple[int, int] | None:
-    if key not in values:
-        return None
-    draft.used.add(key)
-    match = _SIZE.fullmatch(values[key].strip())
-    if match is None:
-        draft.notes.append(f"{key}: {values[key][:60]!r} is not a size such as 512x768.")
-        return None
-    return int(match.group(1)), int(match.group(2))
-
-
-def _read_hires(values: Mapping[str, str], draft: _Draft) -> None:
-    for key, (name, reader) in HIRES_FIELDS.items():
-        if not values.get(key, "").startswith("Use same "):
-            _take(values, key, name, reader, draft)
-        draft.used.add(key)
-    resize = _size(values, "Hires resize", draft)
-    if resize:
-        draft.fields["hr_resize_x"], draft.fields["hr_resize_y"] = resize
-    marks = ("Hires upscale", "Hires upscaler", "Hires resize")
-    if "Denoising strength" in values and any(mark in values for mark in marks):
-        draft.fields["enable_hr"] = True
-
-
-def _read_inpaint(values: Mapping[str, str], draft: _Draft) -> None:
-    _take(values, "Mask blur", "mask_blur", _whole, draft)
-    _take(values, "Masked area padding", "inpaint_full_res_padding", _whole, draft)
-    content = values.get("Masked content", "").lower()
-    if content in MASKED_CONTENT:
-        draft.fields["inpainting_fill"] = MASKED_CONTENT.index(content)
-    if "Mask mode" in values:
-        draft.fields["inpainting_mask_invert"] = int(values["Mask mode"] == "Inpaint not masked")
-    if "Inpaint area" in values:
-        draft.fields["inpaint_full_res"] = values["Inpaint area"] == "Only masked"
-    draft.used |= {"Masked content", "Mask mode", "Inpaint area"}
 
 
 @lru_cache(maxsize=1)
@@ -281,7 +203,7 @@ def _option_keys() -> tuple[dict[str, Option], dict[str, Option]]:
 
 
 def _read_options(
-    values: Mapping[str, str], draft: _Draft, options: Mapping[str, Any] | None
+    values: Mapping[str, str], draft: Draft, options: Mapping[str, Any] | None
 ) -> None:
     by_text, _ = _option_keys()
     for text, option in by_text.items():
@@ -290,7 +212,7 @@ def _read_options(
             _override(option.key, values[text], draft, options, text)
 
 
-def _read_absent(parsed: ParsedInfotext, draft: _Draft, options: Mapping[str, Any]) -> None:
+def _read_absent(parsed: ParsedInfotext, draft: Draft, options: Mapping[str, Any]) -> None:
     """Settings that are not written when they have A1111's default: absent means that default."""
     if not parsed.parameters:
         return
@@ -304,7 +226,7 @@ def _read_absent(parsed: ParsedInfotext, draft: _Draft, options: Mapping[str, An
 
 
 def _override(
-    key: str, text: str, draft: _Draft, options: Mapping[str, Any] | None, label: str
+    key: str, text: str, draft: Draft, options: Mapping[str, Any] | None, label: str
 ) -> None:
     """Note the setting `key`, unless it is unknown, impossible or already so."""
     option = _option_keys()[1].get(key)
@@ -320,7 +242,7 @@ def _override(
 
 
 def _read_checkpoint(
-    values: Mapping[str, str], draft: _Draft, options: Mapping[str, Any] | None
+    values: Mapping[str, str], draft: Draft, options: Mapping[str, Any] | None
 ) -> None:
     wanted = values.get("Model hash") or values.get("Model")
     if not wanted:
@@ -332,9 +254,7 @@ def _read_checkpoint(
         draft.overrides["sd_model_checkpoint"] = wanted
 
 
-def _read_versions(
-    parsed: ParsedInfotext, draft: _Draft, options: Mapping[str, Any] | None
-) -> None:
+def _read_versions(parsed: ParsedInfotext, draft: Draft, options: Mapping[str, Any] | None) -> None:
     """What old versions of A1111 did differently and did not write down."""
     match = _A1111_VERSION.match(parsed.parameters.get("Version", ""))
     if match is None or parsed.dialect not in ("a1111", "civitai"):

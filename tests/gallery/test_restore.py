@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modules.gallery import a1111_parameters, compose, image_infotext, parse, to_request
+from modules.gallery.obstacles import CANNOT
 from modules.prompts import Style, StyleBook
 from modules.requests.generation import GenerationRequest
+from modules.settings.tables import build_table
 
 A1111 = """a cat, [dog:bird:0.5]
 Negative prompt: blurry
@@ -126,7 +128,7 @@ def test_values_that_are_no_numbers_are_left_out_with_a_note() -> None:
         parse("a\nSteps: many, Seed: nan, CFG scale: inf, Size: big, Sampler: Euler")
     )
     assert set(found.fields) == {"prompt", "negative_prompt", "sampler_name", "scheduler"}
-    assert len(found.notes) == 4
+    assert len([note for note in found.notes if CANNOT not in note]) == 4
 
 
 def test_the_old_hires_form_is_turned_round() -> None:
@@ -142,13 +144,14 @@ def test_large_seeds_keep_every_digit() -> None:
     assert found.fields["seed"] == 9007199254740993
 
 
-def test_templates_come_back_beside_the_resolved_prompt() -> None:
+def test_the_template_is_what_comes_back_unless_wildcards_are_off() -> None:
     text = compose(
         "a cat", "", {"Steps": 1, "Seed": 1, "Sampler": "Euler", "Template": "a {cat|dog}"}
     )
     found = to_request(parse(text))
-    assert (found.fields["prompt"], found.template) == ("a cat", "a {cat|dog}")
-    assert found.unknown == {}
+    assert (found.fields["prompt"], found.template) == ("a {cat|dog}", "a {cat|dog}")
+    plain = to_request(parse(text), {**build_table().defaults(), "enable_wildcards": False})
+    assert plain.fields["prompt"] == "a cat"
 
 
 def test_our_own_images_restore_to_the_same_request(
@@ -243,3 +246,131 @@ def test_restoring_never_raises(prompt: str, parameters: dict[str, str]) -> None
     found = to_request(parsed, {})
     assert isinstance(found.fields, dict)
     assert a1111_parameters(parsed)
+
+
+GROUPS = {
+    "soft_inpainting": (
+        {"Soft inpainting enabled": True, "Soft inpainting schedule bias": 2.5},
+        {"schedule_bias": 2.5, "preservation_strength": 0.5},
+    ),
+    "outpaint": (
+        {"Outpaint": "tiled", "Outpaint left": 64, "Outpaint mask blur": 4, "Outpaint retries": 1},
+        {"method": "tiled", "left": 64, "right": 0, "mask_blur": 4, "retries": 1},
+    ),
+    "detailer": (
+        {"Detailer faces": 2, "Detailer strength": 0.3, "Detailer prompt": "a face, smiling"},
+        {"strength": 0.3, "prompt": "a face, smiling", "padding": 32},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_groups_of_fields_come_back(name: str) -> None:
+    written, wanted = GROUPS[name]
+    text = compose("p", "", {"Steps": 3, "Sampler": "Euler", "Seed": 1, **written})
+    found = to_request(parse(text))
+    assert wanted.items() <= found.fields[name].items()
+    assert found.unknown == {}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_impossible_values_leave_a_group_out_with_a_note(name: str) -> None:
+    key, value = {
+        "soft_inpainting": ("Soft inpainting schedule bias", "99"),
+        "outpaint": ("Outpaint", "magic"),
+        "detailer": ("Detailer strength", "7"),
+    }[name]
+    found = to_request(parse(f"p\nSteps: 3, Sampler: Euler, Seed: 1, {key}: {value}"))
+    assert name not in found.fields
+    assert any("left out" in note for note in found.notes)
+
+
+def test_an_inpainted_picture_comes_back() -> None:
+    text = compose(
+        "p",
+        "",
+        {
+            "Steps": 3,
+            "Sampler": "Euler",
+            "Seed": 1,
+            "Denoising strength": 0.6,
+            "Mask mode": "Inpaint not masked",
+            "Mask blur": 3,
+            "Inpaint area": "Only masked",
+            "Masked area padding": 16,
+            "Masked content": "latent noise",
+            "Noise multiplier": 0.9,
+            "Pixels changed outside the mask": 0,
+        },
+    )
+    found = to_request(parse(text))
+    wanted = {
+        "denoising_strength": 0.6,
+        "inpainting_mask_invert": 1,
+        "mask_blur": 3,
+        "inpaint_full_res": True,
+        "inpaint_full_res_padding": 16,
+        "inpainting_fill": 2,
+    }
+    assert wanted.items() <= found.fields.items()
+    assert found.override_settings["initial_noise_multiplier"] == 0.9
+    assert found.unknown == {}
+    assert GenerationRequest.model_validate({**found.fields, "kind": "img2img"})
+    assert any("mask" in note for note in found.notes)
+
+
+def test_a_second_pass_comes_back() -> None:
+    text = compose(
+        "p",
+        "",
+        {
+            "Steps": 3,
+            "Sampler": "Euler",
+            "Seed": 1,
+            "Size": "64x64",
+            "Denoising strength": 0.6,
+            "Hires sampler": "Euler a",
+            "Hires schedule type": "Karras",
+            "Hires prompt": "q, r",
+            "Hires upscale": 1.5,
+            "Hires steps": 2,
+            "Hires upscaler": "Latent",
+            "Refiner": "easel [0123456789]",
+            "Refiner switch at": 0.8,
+        },
+    )
+    found = to_request(parse(text)).fields
+    wanted = {
+        "enable_hr": True,
+        "hr_scale": 1.5,
+        "hr_second_pass_steps": 2,
+        "hr_upscaler": "Latent",
+        "hr_sampler_name": "Euler a",
+        "hr_scheduler": "Karras",
+        "hr_prompt": "q, r",
+        "refiner_checkpoint": "easel [0123456789]",
+        "refiner_switch_at": 0.8,
+    }
+    assert wanted.items() <= found.items()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Denoising strength: 0.5, RNG: CPU", "picture it was made from"),
+        ("Mask blur: 4, RNG: CPU", "the mask"),
+        ("ControlNet 0: x, RNG: CPU", "ControlNet"),
+        ("Token merging ratio: 0.5, RNG: CPU", "tokens"),
+        ("Script: X/Y/Z plot, RNG: CPU", "X/Y/Z plot"),
+        ("Module 1: clip_l, Version: f2.0.1", "text encoders"),
+        ("Version: v1.10.1", "graphics card"),
+    ],
+)
+def test_what_cannot_be_repeated_is_said_with_the_reason(text: str, reason: str) -> None:
+    found = to_request(parse(f"p\nSteps: 3, Sampler: Euler, Seed: 1, {text}"))
+    assert any(note.startswith(CANNOT) and reason in note for note in found.notes)
+
+
+def test_our_own_picture_has_no_obstacles() -> None:
+    found = to_request(parse("p\nSteps: 3, Sampler: Euler, Seed: 1, Version: easel 0.1"))
+    assert found.notes == ()
