@@ -17,6 +17,9 @@ from modules.requests.errors import RequestError
 from modules.requests.generation import Outpaint
 from modules.requests.limits import SIDE_LIMIT
 
+SMALLEST = 16
+"""Pixels of a side below which there is nothing to go on from."""
+
 
 @dataclass(frozen=True)
 class OutpaintResult:
@@ -53,7 +56,7 @@ def outpaint(
         warn: takes a sentence for the user.
 
     Raises:
-        RequestError: there is nothing to grow, or the result would be too large.
+        RequestError: no side grows, the picture is tiny, or the result would be too large.
         StopSampling: interrupted before anything was finished.
     """
     canvas = Canvas.grown(image.size, grown_sides(image, spec))
@@ -92,6 +95,13 @@ def _check(canvas: Canvas) -> None:
     if not canvas.pixels:
         raise RequestError(
             "outpaint", 0, "no side grows; give left, right, up or down some pixels, or uncrop."
+        )
+    if min(canvas.original.size) < SMALLEST:
+        size = f"{canvas.original.width}x{canvas.original.height}"
+        raise RequestError(
+            "init_images",
+            size,
+            f"the picture is {size}; outpainting needs at least {SMALLEST} pixels at each side.",
         )
     if max(canvas.size) > SIDE_LIMIT:
         size = f"{canvas.size[0]}x{canvas.size[1]}"

@@ -75,7 +75,7 @@ def test_the_picture_grows_by_the_pixels_of_each_side_and_stays_in_it(method):
 @settings(max_examples=12, deadline=None)
 @given(
     st.sampled_from(["noise", "tiled", "edge"]),
-    st.tuples(st.integers(9, 80), st.integers(9, 80)),
+    st.tuples(st.integers(16, 80), st.integers(16, 80)),
     st.tuples(*[st.integers(0, 40)] * 4),
     st.integers(0, 12),
 )
@@ -198,7 +198,9 @@ def test_a_growth_of_nothing_or_of_too_much_is_refused():
     with pytest.raises(RequestError, match="no side grows"):
         grow()
     with pytest.raises(RequestError, match="16384"):
-        grow(Image.new("RGB", (16000, 8)), left=4096)
+        grow(Image.new("RGB", (16000, 16)), left=4096)
+    with pytest.raises(RequestError, match="300x2"):
+        grow(Image.new("RGB", (300, 2)), left=16)
 
 
 def test_an_interrupt_keeps_the_sides_that_are_finished():
