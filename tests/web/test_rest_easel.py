@@ -161,3 +161,20 @@ def test_models_are_listed_with_what_is_loaded(client):
     assert models["current"]["state"] == "ready"
     assert models["checkpoints"][0]["family"] == "sd1"
     assert models["vaes"][:2] == ["Automatic", "None"]
+
+
+def test_a_picture_that_needs_what_is_not_here_says_so(client):
+    text = (
+        "p\nSteps: 3, Sampler: Euler, Seed: 1, Size: 64x64, Model hash: ffffffffff, Model: gone, "
+    )
+    text += (
+        "VAE: gone.pt, Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: 4x-Gone, RNG: NV"
+    )
+    found = client.post("/easel/v1/image-info", {"text": text}).json()
+    said = " ".join(found["notes"])
+    for name in ("gone [ffffffffff]", "gone.pt", "4x-Gone"):
+        assert name in said
+    assert "hr_upscaler" not in found["fields"]
+    assert "sd_vae" not in found["override_settings"]
+    job = client.post("/easel/v1/jobs", {**found["fields"], "steps": 1})
+    assert job.status == 200

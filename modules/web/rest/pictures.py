@@ -25,6 +25,7 @@ from modules.requests.errors import RequestError
 from modules.requests.events import Reply
 from modules.web.context import AppContext
 from modules.web.rest.answers import SafeJSON, error_answer
+from modules.web.rest.installed import leave_out_missing
 
 INTERROGATORS = {"clip": "clip", "deepdanbooru": "deepdanbooru", "deepbooru": "deepdanbooru"}
 INTERROGATE_SECONDS = 900.0
@@ -140,14 +141,16 @@ def text_object(
     options = context.options.as_dict()
     swap = not options.get("disable_weights_auto_swap", True)
     found = to_request(parsed, options, with_checkpoint=swap, styles=context.styles)
+    fields, overrides = dict(found.fields), dict(found.override_settings)
+    missing = leave_out_missing(context, parsed, fields, overrides)
     return {
         "info": text,
         "items": {},
         "parameters": a1111_parameters(parsed) if text else {},
-        "fields": found.fields,
-        "override_settings": found.override_settings,
+        "fields": fields,
+        "override_settings": overrides,
         "unknown": found.unknown,
-        "notes": list(found.notes),
+        "notes": [*found.notes, *missing],
         "template": found.template,
         "negative_template": found.negative_template,
         "dialect": parsed.dialect,
