@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -243,3 +244,14 @@ def test_extras_upscales_a_file_under_its_own_name(tmp_path, starter_model):
     assert path.stem.startswith("photo")
     with Image.open(path) as result:
         assert result.size == (80, 64)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_the_flags_in_the_documents_exist(command):
+    text = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    section = text.split(f"\n## {command}\n")[1].split("\n## ")[0]
+    named = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", section))
+    parser = COMMANDS[command].build_parser()
+    real = {word for action in parser._actions for word in action.option_strings}
+    assert len(named) > 5
+    assert named <= real | {"--H", "--W"}
