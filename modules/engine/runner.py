@@ -6,6 +6,7 @@ import contextlib
 import logging
 import platform
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
@@ -75,7 +76,7 @@ class Engine:
         self._emit = emit
         self._choice = BatchingChoice(paths.cache)
         self._swift: SwiftNetwork | None = None
-        self._models_changed = True
+        self._kept: weakref.ref[torch.nn.Module] | None = None
 
     @classmethod
     def build(
@@ -114,10 +115,16 @@ class Engine:
         finally:
             if self._swift is not None:
                 self._swift.forget_texts()
-            if self._models_changed:
-                self._models_changed = False
-                keep_for_good()
-            free_caches(self.policy.device)
+            self._tidy_up()
+
+    def _tidy_up(self) -> None:
+        """Give back what the job leaves behind."""
+        current = self.models.current
+        network = current.networks["unet"] if current is not None else None
+        if network is not None and (self._kept is None or self._kept() is not network):
+            keep_for_good()
+            self._kept = weakref.ref(network)
+        free_caches(self.policy.device)
 
     def _carried_out(self, prepared: PreparedJob, control: JobControl) -> Done:
         begun = time.perf_counter()
@@ -206,7 +213,6 @@ class Engine:
 
     def _slow_down(self) -> None:
         """Take the shortcuts out of the network: its weights are about to change."""
-        self._models_changed = True
         if self._swift is not None:
             self._swift.remove()
             self._swift = None

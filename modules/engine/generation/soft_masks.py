@@ -9,7 +9,6 @@ from torch import Tensor
 
 from modules.engine.generation.blending import MaskBlend
 from modules.engine.generation.canvas import Canvas
-from modules.imaging.masks import is_blank
 from modules.imaging.resizing import STRETCH, resize_to
 from modules.imaging.soft import composite_mask
 from modules.requests.generation import SoftInpainting
@@ -46,7 +45,5 @@ def _placed(canvas: Canvas, mask: Image.Image) -> Image.Image:
 
 
 def _within(mask: Image.Image, allowed: Image.Image) -> Image.Image:
-    """Black where nothing may change."""
-    if is_blank(allowed):
-        return Image.new("L", mask.size)
-    return ImageChops.multiply(mask, allowed.point(lambda value: 255 if value else 0))
+    """Nowhere more than the overlay allows; it fades out, so no new edge appears."""
+    return ImageChops.darker(mask, allowed)
