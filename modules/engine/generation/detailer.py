@@ -23,6 +23,8 @@ GROWTH = 0.12
 and around the chin."""
 ROUNDING = 0.4
 """Radius of the mask's corners, as a share of its shorter side."""
+STRETCH = 1.5
+"""How far beyond its own size a model still draws one face, not two, from a given picture."""
 SMALLEST_FACE = 8
 """Pixels; nothing can be made of less."""
 ORIGINAL_CONTENT = 1
@@ -88,9 +90,9 @@ def detail_faces(
     if len(boxes) > spec.max_faces:
         warn(f"The detailer found {len(boxes)} faces and repaints the {spec.max_faces} largest.")
     chosen = sorted(boxes[: spec.max_faces])
-    side = spec.size or repainter.own_side
     repainter.expect(len(chosen), spec.strength)
     for number, box in enumerate(chosen):
+        side = spec.size or _side_for(box, spec.padding, repainter.own_side)
         image = repainter.repaint(
             image,
             face_mask(image.size, box),
@@ -133,6 +135,13 @@ def _boxes(faces: Sequence[FoundFace], size: tuple[int, int]) -> list[tuple[int,
         if min(grown[2] - grown[0], grown[3] - grown[1]) >= SMALLEST_FACE:
             boxes.append(grown)
     return boxes
+
+
+def _side_for(box: tuple[int, int, int, int], padding: int, own: int) -> int:
+    """The side to render at: the model's own, or more for a face that is larger in the picture
+    already and would lose detail, as far as the model can do that."""
+    region = max(box[2] - box[0], box[3] - box[1]) + 2 * padding
+    return max(own, min(-(-region // 8) * 8, round(own * STRETCH / 8) * 8))
 
 
 def _prompt_of(written: str, number: int, own: str) -> str:

@@ -93,9 +93,8 @@ def test_faces_are_restored_in_generation(studio, job, plain, resources):
 class _Painter:
     """Fills the mask with one grey and remembers how it was asked."""
 
-    own_side = 128
-
-    def __init__(self):
+    def __init__(self, own_side):
+        self.own_side = own_side
         self.calls, self.expected = [], None
 
     def expect(self, passes, strength):
@@ -108,8 +107,8 @@ class _Painter:
         return painted
 
 
-def detailed(picture, spec, **more):
-    painter, warnings = _Painter(), []
+def detailed(picture, spec, own_side=256, **more):
+    painter, warnings = _Painter(own_side), []
     request = GenerationRequest(prompt="two people", negative_prompt="ugly")
     result, facts = detail_faces(
         picture, spec, painter, shared_detector(), request, 40, warnings.append, **more
@@ -124,10 +123,20 @@ def test_each_face_may_have_its_own_prompt_from_left_to_right(two_faces):
     assert [call["negative_prompt"] for call in painter.calls] == ["ugly", "ugly"]
     assert [call["seed"] for call in painter.calls] == [40, 41]
     assert painter.expected == (2, spec.strength) and not warnings
-    assert all(call["full_res"] and call["width"] == 128 for call in painter.calls)
-    _, _, painter, _ = detailed(two_faces, Detailer(size=256), prompt="as expanded")
+    assert all(call["full_res"] and call["width"] == 256 for call in painter.calls)
+    _, _, painter, _ = detailed(two_faces, Detailer(size=320), prompt="as expanded")
     assert {call["prompt"] for call in painter.calls} == {"as expanded"}
-    assert {call["height"] for call in painter.calls} == {256}
+    assert {call["height"] for call in painter.calls} == {320}
+
+
+def test_a_face_that_is_large_already_is_rendered_larger_than_the_models_own_size(two_faces):
+    def sides(own):
+        _, _, painter, _ = detailed(two_faces, Detailer(padding=16), own)
+        return [call["width"] for call in painter.calls]
+
+    assert sides(256) == [256, 256]
+    assert sides(128) == [176, 136], "139 and 100 pixels high with 16 around, on the latent grid"
+    assert sides(64) == [96, 96], "one and a half times as large at most"
 
 
 def test_the_largest_faces_come_first_when_there_are_too_many(two_faces):
