@@ -26,6 +26,8 @@ REFERENCE = re.compile(r"input:([0-9a-f]{64})")
 KEPT_SECONDS = 7 * 24 * 3600.0
 """A picture that no job needs stays this long after it was last given."""
 MAX_FACTS = 4096
+STORED_MEGAPIXELS = 400.0
+"""A picture that is stored was within the limit of its time; it is not measured by another."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class InputStore:
             facts = self._facts.get(digest)
         if facts is None:
             try:
-                facts = check_picture(path.read_bytes(), field)
+                facts = check_picture(path.read_bytes(), field, STORED_MEGAPIXELS)
             except OSError:
                 raise _gone(ref, field) from None
         _check_megapixels(facts, field, max_megapixels)

@@ -8,6 +8,9 @@ from modules.imaging.reading import open_picture
 from modules.requests.errors import RequestError
 from modules.requests.prepared import PreparedJob
 
+STORED_MEGAPIXELS = 400.0
+"""The doors check a picture against the settings' limit before it is stored; this is a last net."""
+
 
 def read_input(prepared: PreparedJob, reference: str, field: str) -> Image.Image:
     """The picture behind an ``input:<sha256>`` reference, upright, as RGB, RGBA or L.
@@ -18,4 +21,4 @@ def read_input(prepared: PreparedJob, reference: str, field: str) -> Image.Image
     path = prepared.inputs.get(reference)
     if path is None:
         raise RequestError(field, reference, "the picture was not handed over with the job.")
-    return open_picture(path, field)
+    return open_picture(path, field, STORED_MEGAPIXELS)

@@ -113,6 +113,14 @@ OPTIONS = (
         dynamic="upscalers",
         help="Enlarges input pictures that are smaller than the result; None is Lanczos.",
     ),
+    _upscaling.whole(
+        "upscaling_max_images_in_cache",
+        "Maximum number of images in upscaling cache",
+        5,
+        0,
+        10,
+        help="Changing the face restorer then needs no second upscaling.",
+    ),
     _upscaling.multi(
         "realesrgan_enabled_models",
         "Real-ESRGAN models to show in lists besides those that are here",
@@ -145,12 +153,32 @@ OPTIONS = (
         False,
         hidden=True,
     ),
+    _interrogate.flag("interrogate_keep_models_in_memory", "Keep models in VRAM", False),
+    _interrogate.flag(
+        "interrogate_return_ranks",
+        "Include ranks of model tags matches in results",
+        False,
+        help="For CLIP.",
+    ),
     _interrogate.whole("interrogate_clip_num_beams", "BLIP: num_beams", 1, 1, 16),
     _interrogate.whole(
         "interrogate_clip_min_length", "BLIP: minimum description length", 24, 1, 128
     ),
     _interrogate.whole(
         "interrogate_clip_max_length", "BLIP: maximum description length", 48, 1, 256
+    ),
+    _interrogate.whole(
+        "interrogate_clip_dict_limit",
+        "CLIP: maximum number of lines in text file",
+        1500,
+        0,
+        1_000_000,
+        help="0: no limit.",
+    ),
+    _interrogate.multi(
+        "interrogate_clip_skip_categories",
+        "CLIP: skip inquire categories",
+        [],
     ),
     _interrogate.number(
         "interrogate_deepbooru_score_threshold", "deepbooru: score threshold", 0.5, 0.0, 1.0, 0.01

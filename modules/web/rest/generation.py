@@ -125,6 +125,8 @@ def failure_answer(record: JobRecord) -> Response:
     """Why there are no pictures."""
     if record.state == CANCELLED:
         return error_answer(409, "Cancelled", "The job was cancelled before it began.")
+    if record.state == INTERRUPTED:
+        return error_answer(409, "Interrupted", "The job was interrupted before it had a result.")
     sentence = record.error or "The job failed."
     failure = record.facts.get("failure")
     if failure in REFUSED_FAILURES:
