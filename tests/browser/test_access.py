@@ -43,7 +43,7 @@ def test_axe_finds_nothing_serious_on_any_tab(page: Page, colours: str) -> None:
     page.evaluate("name => Easel.theme.set(name)", colours)
     page.evaluate(
         "async (bytes) => { for (const tab of ['outpaint', 'extras'])"
-        " await Easel.sources.adopt(tab, new Blob([new Uint8Array(bytes)], {type: 'image/png'})); }",
+        " await Easel.sources.adopt(tab, new Blob([Uint8Array.from(bytes)])); }",
         list(drawing()),
     )
     every_section(page, "txt2img", "extras")

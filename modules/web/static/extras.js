@@ -35,6 +35,15 @@ form.prepare(TAB, async (asked, fields) => {
   return { ...request, images: [source.ref], names: [source.name || ""] };
 });
 
+/** The fields of the form for a job that was asked for before. */
+export const fieldsOf = (request) => ({
+  ...request,
+  upscale_enabled: request.upscaler_1 !== "None",
+  gfpgan_enabled: request.gfpgan_visibility > 0,
+  codeformer_enabled: request.codeformer_visibility > 0,
+  "dataset.enabled": Boolean(request.dataset),
+});
+
 function ask(text) {
   toast.info(t(text));
   return null;

@@ -1,7 +1,9 @@
 // The Queue tab: running, waiting and finished jobs with what can be done to each.
 import * as api from "./api.js";
+import * as extras from "./extras.js";
 import * as form from "./form.js";
 import * as output from "./output.js";
+import * as sources from "./sources.js";
 import * as toast from "./toast.js";
 import { live } from "./live.js";
 import { button, debounce, h, icon, openTab } from "./dom.js";
@@ -79,9 +81,10 @@ class Queue extends HTMLElement {
 
   #row(job, at) {
     const facts = [
-      `${job.width} × ${job.height}`,
-      t("quick.steps", { steps: job.steps }),
-      job.sampler,
+      job.tab && job.tab !== "txt2img" ? t(`form.tab_${job.tab}`) : null,
+      job.width ? `${job.width} × ${job.height}` : null,
+      job.steps ? t("quick.steps", { steps: job.steps }) : null,
+      job.sampler ?? job.upscaler,
       job.image_count > 1 ? t("queue.pictures", { count: job.image_count }) : null,
       job.client !== "ui" ? job.client.toUpperCase() : null,
       job.finished ? clock(job.finished) : null,
@@ -94,7 +97,7 @@ class Queue extends HTMLElement {
       h(
         "div",
         { class: "text" },
-        h("p", { class: "prompt" }, job.prompt || t("queue.no_prompt")),
+        h("p", { class: "prompt" }, job.prompt || t(job.kind === "extras" ? "form.tab_extras" : "queue.no_prompt")),
         h("p", { class: "facts" }, facts.filter(Boolean).join(" · ")),
         job.error ? h("p", { class: "bad" }, job.error) : null,
         job.state === "running" ? h("div", { class: "meter" }, h("i", {})) : null,
@@ -133,15 +136,20 @@ class Queue extends HTMLElement {
     return acts;
   }
 
-  #show(job) {
-    openTab("txt2img");
-    return output.panel("txt2img")?.open(job.id);
+  async #show(job) {
+    const tab = job.tab ?? job.kind;
+    openTab(tab);
+    (await drawn(() => output.panel(tab)))?.open(job.id);
   }
 
   async #use(brief) {
     const job = await live.job(brief.id);
-    openTab("txt2img");
-    await form.fill("txt2img", { ...job.request, ...pick(job.parameters) }, job.request?.override_settings);
+    const tab = job.tab ?? job.kind;
+    openTab(tab);
+    const [ref] = job.request?.images ?? job.request?.init_images ?? [];
+    if (ref?.startsWith("input:") && ["extras", "outpaint"].includes(tab)) await sources.recall(tab, ref);
+    const asked = tab === "extras" ? extras.fieldsOf(job.request) : job.request;
+    await form.fill(tab, { ...asked, ...pick(job.parameters) }, asked?.override_settings);
   }
 
   #progress(progress) {
@@ -160,6 +168,12 @@ class Queue extends HTMLElement {
   }
 }
 customElements.define("easel-queue", Queue);
+
+/** What `find` gives once the tab that was opened just now is drawn. */
+async function drawn(find) {
+  for (let tries = 0; tries < 50 && !find(); tries += 1) await new Promise((resolve) => setTimeout(resolve, 40));
+  return find();
+}
 
 /** Of the parameters really used only those that the form should show instead of what was asked. */
 function pick(parameters) {

@@ -33,6 +33,15 @@ export async function take(what, name = "") {
   return { name, ...what };
 }
 
+/** Make the picture of a reference, as a stored job names it, a tab's picture. */
+export async function recall(tab, ref, name = "") {
+  const url = `/easel/v1/inputs/${ref.slice("input:".length)}`;
+  const picture = new Image();
+  picture.src = window.Easel.config.root + url;
+  await picture.decode();
+  set(tab, { ref, url, width: picture.naturalWidth, height: picture.naturalHeight, name });
+}
+
 /** Send a file to the server and make it a tab's picture; a fault becomes a note. */
 export const adopt = (tab, what, name) =>
   toast.guard(async () => {

@@ -13,9 +13,9 @@ from modules.web.pages.parts.segments import segments
 from modules.web.pages.parts.switch import Switch, switch
 
 CAPTIONS = {
-    "none": "dataset.caption_none",
-    "clip": "dataset.caption_clip",
-    "deepdanbooru": "dataset.caption_deepdanbooru",
+    "none": "extras.caption_none",
+    "clip": "extras.caption_clip",
+    "deepdanbooru": "extras.caption_deepdanbooru",
 }
 
 
@@ -72,7 +72,7 @@ def build(tab: str) -> DatasetPart:
             )
         flipped = checkbox("dataset_flipped", f"{tab}_dataset_flipped")
         caption = segments(
-            tab, "dataset.caption", "dataset.caption", CAPTIONS, start.caption, titled=True
+            tab, "dataset.caption", "extras.caption", CAPTIONS, start.caption, titled=True
         )
     fields: dict[str, Component] = {
         "dataset.enabled": whole.checkbox,
