@@ -107,7 +107,8 @@ class Drawing extends EventTarget {
     if (size !== undefined) changed.share = size === null ? SHARE : size / this.#side;
     Object.assign(this.brush, changed);
     const { share, softness, colour } = this.brush;
-    storage.write("easel.brush", { ...storage.read("easel.brush", {}), [this.mode]: { share, softness, colour } });
+    const others = storage.read("easel.brush", {});
+    storage.write("easel.brush", { ...others, [this.mode]: { share, softness, colour } });
     this.#tell("brush");
   }
 

@@ -3,7 +3,9 @@ import { activeTab } from "./dom.js";
 
 const TOOLS = { b: "brush", e: "eraser", l: "lasso", m: "rectangle", g: "fill" };
 const STEP = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const TYPING = 'input:not([type="range"], [type="color"], [type="checkbox"], [type="radio"], [type="file"]), textarea, select, [contenteditable="true"]';
+const TYPING =
+  'input:not([type="range"], [type="color"], [type="checkbox"], [type="radio"], [type="file"]),' +
+  'textarea, select, [contenteditable="true"]';
 let hovered = null;
 
 /** The canvas that keys go to: the one in full view, the one with the focus, the one under the pointer. */

@@ -34,8 +34,9 @@ export class Pointer {
   }
 
   #at(event) {
-    const box = this.host.stage.getBoundingClientRect();
-    return { x: event.clientX - box.left - this.host.stage.clientLeft, y: event.clientY - box.top - this.host.stage.clientTop };
+    const { stage } = this.host;
+    const box = stage.getBoundingClientRect();
+    return { x: event.clientX - box.left - stage.clientLeft, y: event.clientY - box.top - stage.clientTop };
   }
 
   #point(event) {
@@ -75,7 +76,8 @@ export class Pointer {
     }
     this.#action = { kind: SHAPES.includes(tool) ? tool : "stroke" };
     this.#points = [point];
-    if (this.#action.kind === "stroke") drawing.draw(event.shiftKey && drawing.last ? drawing.last : point, point);
+    const from = event.shiftKey ? (drawing.last ?? point) : point;
+    if (this.#action.kind === "stroke") drawing.draw(from, point);
     else this.#outline();
   }
 

@@ -101,12 +101,13 @@ export class Toolbar {
       oninput: () => change(Number(input.value)),
     });
     const said = h("output", { for: input.id });
-    const element = h("label", { class: "slide", for: input.id }, h("span", {}, t(`canvas.${name}`)), input, said);
-    const show = (place, words) => {
+    const words = h("span", {}, t(`canvas.${name}`));
+    const element = h("label", { class: "slide", for: input.id }, words, input, said);
+    const show = (place, text) => {
       input.value = String(place);
       input.style.setProperty("--range_progress", `${place}%`);
-      input.setAttribute("aria-valuetext", words);
-      said.textContent = words;
+      input.setAttribute("aria-valuetext", text);
+      said.textContent = text;
     };
     return { element, show };
   }

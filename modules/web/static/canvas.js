@@ -135,7 +135,8 @@ class Canvas extends HTMLElement {
     for (const part of [this.corner, this.zooms]) part.hidden = picture === null;
     this.empty.hidden = picture !== null;
     this.stage.tabIndex = picture ? 0 : -1;
-    this.stage.setAttribute("aria-description", picture ? t(layer ? "canvas.keys_layer" : "canvas.keys_view") : "");
+    const keys = t(layer ? "canvas.keys_layer" : "canvas.keys_view");
+    this.stage.setAttribute("aria-description", picture ? keys : "");
     this.#cursor = null;
     this.#measure();
     this.view.reset();

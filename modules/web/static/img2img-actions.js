@@ -3,11 +3,13 @@ import * as api from "./api.js";
 import * as form from "./form.js";
 import * as toast from "./toast.js";
 import * as uploads from "./uploads.js";
+import { captions } from "./img2img-batch.js";
 import { TAB, drawingOf, mode, openMode, pictureSize } from "./img2img.js";
 import { button, h } from "./dom.js";
 
 const { t } = window.Easel;
 const COPIES = ["img2img", "sketch", "inpaint", "inpaint_sketch"];
+const FOLLOWED = ["easel:form", "easel:img2img", "change"];
 const LARGEST = 2048;
 const SMALLEST = 64;
 
@@ -55,12 +57,11 @@ class PictureActions extends HTMLElement {
     const picture = drawingOf(now)?.picture;
     this.copy.id = `img2img_copy_to_${now}`;
     this.copy.hidden = now === "batch";
-    this.hidden = now === "batch";
     for (const one of this.copies) {
       one.hidden = one.dataset.to === now;
       one.disabled = !picture;
     }
-    for (const one of this.querySelectorAll(".words button")) one.disabled = !picture;
+    for (const one of this.querySelectorAll(".words button")) one.disabled = !picture && now !== "batch";
   }
 }
 customElements.define("easel-picture-actions", PictureActions);
@@ -79,13 +80,13 @@ async function copyTo(name) {
   });
 }
 
-/** Put a description of the picture into the prompt, with a way back. */
+/** Put a description of the picture into the prompt, with a way back; on Batch, describe all its files. */
 async function interrogate(model, pressed) {
-  const drawn = drawingOf();
-  if (!drawn?.picture) return;
   pressed.classList.add("busy");
   pressed.disabled = true;
   await toast.guard(async () => {
+    if (mode() === "batch") return captions(model);
+    const drawn = drawingOf();
     const image = await uploads.reference(await drawn.flat());
     const { caption } = await api.post("/sdapi/v1/interrogate", { image, model });
     const before = form.values(TAB).prompt ?? "";
@@ -116,12 +117,12 @@ class ScaledSize extends HTMLElement {
   connectedCallback() {
     this.setAttribute("role", "status");
     this.follow = (event) => (event.detail?.tab ?? TAB) === TAB && this.#draw();
-    for (const kind of ["easel:form", "easel:img2img", "change"]) document.addEventListener(kind, this.follow);
+    for (const kind of FOLLOWED) document.addEventListener(kind, this.follow);
     this.#draw();
   }
 
   disconnectedCallback() {
-    for (const kind of ["easel:form", "easel:img2img", "change"]) document.removeEventListener(kind, this.follow);
+    for (const kind of FOLLOWED) document.removeEventListener(kind, this.follow);
   }
 
   #draw() {

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import * as toast from "./toast.js";
 import * as uploads from "./uploads.js";
 import { view } from "./viewer.js";
+import { zip } from "./zip.js";
 import { TAB, batchSource } from "./img2img.js";
 import { button, h, icon } from "./dom.js";
 import { live } from "./live.js";
@@ -131,6 +132,26 @@ async function uploaded() {
   return found;
 }
 
+// ---- captions
+
+/** Describe every chosen file in words; one text a picture, under its name, in a ZIP archive. */
+export async function captions(model) {
+  if (batchSource() === "from_dir") return toast.info(t("img2img.captions_folder"));
+  if (!files.length) return toast.warning(t("img2img.batch_no_files"));
+  const written = new Map();
+  for (const file of files) {
+    const { caption } = await api.post("/sdapi/v1/interrogate", { image: await uploads.reference(file), model });
+    const stem = file.name.replace(/\.[^.]*$/, "");
+    let name = stem;
+    for (let n = 2; written.has(`${name}.txt`); n += 1) name = `${stem} (${n})`;
+    written.set(`${name}.txt`, new TextEncoder().encode(`${caption}\n`));
+  }
+  const url = URL.createObjectURL(zip([...written].map(([name, bytes]) => ({ name, bytes }))));
+  h("a", { href: url, download: "captions.zip" }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  return toast.success(t("img2img.captions_done", { count: written.size }));
+}
+
 // ---- results
 
 function show(jobs, skipped, names = []) {
@@ -138,7 +159,8 @@ function show(jobs, skipped, names = []) {
     ...skipped.map(({ name, reason }) => ({ name, state: "skipped", reason })),
     ...jobs.map((job, at) => {
       const id = typeof job === "string" ? job : job.id;
-      return { name: job.name ?? names[at] ?? t("img2img.batch_number", { n: at + 1 }), job: id, state: "queued" };
+      const name = job.name ?? names[at] ?? t("img2img.batch_number", { n: at + 1 });
+      return { name, job: id, state: "queued" };
     }),
   ];
   for (const brief of [...live.queue, ...live.recent]) follow(brief, false);
