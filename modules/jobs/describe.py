@@ -27,7 +27,7 @@ def image_json(image: ImageRecord) -> dict[str, Any]:
         "path": image.path if image.saved else None,
         "width": image.width,
         "height": image.height,
-        "seed": image.seed,
+        "seed": image.seed if image.seed >= 0 else None,
         "infotext": image.infotext,
         "postprocessing": image.facts.get("postprocessing"),
         "input": image.facts.get("input"),
@@ -87,7 +87,7 @@ def brief_json(record: JobRecord, position: int | None, progress: float) -> dict
         if prepared.get("checkpoint")
         else None,
         "image_count": record.image_count,
-        "total_images": record.image_count,
+        "total_images": max(record.image_count, len(pictures)),
         "images_done": len(pictures),
         "progress": 1.0 if record.state == "done" else round(progress, 4),
         "error": record.error,
