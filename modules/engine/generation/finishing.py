@@ -82,7 +82,7 @@ class Finisher:
         index = batch.first + place
         if finish.complete and finish.faces:
             picture = self._on_faces(batch, place, picture, extra, repainter)
-        painted = self._recoloured(index, picture, canvas, overlay)
+        painted = self._recoloured(index, picture, canvas, overlay, extra)
         picture = self._laid_back(painted, canvas, overlay, extra)
         extra.update(self._context.repairs())
         facts = picture_facts(
@@ -156,6 +156,7 @@ class Finisher:
         picture: Image.Image,
         canvas: Canvas | None,
         overlay: Image.Image | None,
+        extra: dict[str, Any],
     ) -> Image.Image:
         """Colours matched to those of the picture before, if the settings want it."""
         if canvas is None:
@@ -169,6 +170,7 @@ class Finisher:
             picture = match_colours(picture, canvas.source)
         if canvas.mask is not None and self._options.get("inpaint_match_edges", False):
             picture = match_edges(canvas.before, picture, canvas.mask)
+            extra["Match edges"] = True
         return picture
 
     def _laid_back(

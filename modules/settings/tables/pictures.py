@@ -67,6 +67,7 @@ OPTIONS = (
         "inpaint_match_edges",
         "Match the colours of the repainted part along the edge of the mask",
         False,
+        infotext="Match edges",
         help="Takes out the colour shift that encoding and decoding cause.",
     ),
     _img2img.flag(

@@ -211,6 +211,7 @@ def test_matched_edges_bend_the_colours_and_touch_nothing_outside(
     matched = studio.make(**job, options={"inpaint_match_edges": True})
     assert difference(plain, matched.pictures[0]) > 0
     check_kept(matched, photo, outside(hole, 0))
+    assert matched.extra["Match edges"] is True
 
     def jump(picture: np.ndarray) -> float:
         """Along the upper edge of the hole."""
