@@ -66,17 +66,17 @@ def _add_upscaling(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--to", nargs=2, type=int, metavar=("W", "H"), help="or a size in pixels")
     group.add_argument("--no-crop", action="store_true", help="with --to: fit inside, cut nothing")
     group.add_argument("--upscaler2", default="None", metavar="NAME", help="blended over the first")
-    group.add_argument("--upscaler2-visibility", type=float, default=0.0, metavar="0…1")
+    group.add_argument("--upscaler2-visibility", type=float, default=0.0, metavar="0..1")
 
 
 def _add_faces(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--gfpgan", type=float, default=0.0, metavar="0…1", help="visibility")
-    group.add_argument("--codeformer", type=float, default=0.0, metavar="0…1", help="visibility")
+    group.add_argument("--gfpgan", type=float, default=0.0, metavar="0..1", help="visibility")
+    group.add_argument("--codeformer", type=float, default=0.0, metavar="0..1", help="visibility")
     group.add_argument(
         "--codeformer-weight",
         type=float,
         default=0.0,
-        metavar="0…1",
+        metavar="0..1",
         help="0 changes most, 1 least (default 0)",
     )
     group.add_argument("--face_enhance", action="store_true", help="the same as --gfpgan 1")
