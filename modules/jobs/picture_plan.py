@@ -119,6 +119,20 @@ def plan_picture(
     )
 
 
+def facts_asked_for(record: JobRecord, index: int) -> dict[str, Any]:
+    """What the request says of a picture that the engine has said nothing about."""
+    prepared, request = record.prepared, record.prepared["request"]
+    facts = {
+        "seed": prepared["all_seeds"][index],
+        "subseed": prepared["all_subseeds"][index],
+        "prompt": prepared["all_prompts"][index],
+        "negative_prompt": prepared["all_negative_prompts"][index],
+    }
+    for name in ("steps", "sampler_name", "cfg_scale", "width", "height"):
+        facts[name] = request.get(name)
+    return {**facts, "schedule_label": request.get("scheduler")}
+
+
 def _plan_extras(
     record: JobRecord, event: events.ImageDone, paths: Paths, version: str
 ) -> PicturePlan:

@@ -37,7 +37,13 @@ from modules.gallery import (
     save_sheet,
     write_params_file,
 )
-from modules.jobs.picture_plan import PicturePlan, is_of_use, plan_picture, started
+from modules.jobs.picture_plan import (
+    PicturePlan,
+    facts_asked_for,
+    is_of_use,
+    plan_picture,
+    started,
+)
 from modules.jobs.records import ImageRecord, JobRecord
 from modules.jobs.store import JobStore
 from modules.requests import events
@@ -101,6 +107,8 @@ class ResultKeeper:
         if init_hash:
             extra = {**(event.facts.get("extra") or {}), "Init image hash": init_hash}
             event = replace(event, facts={**event.facts, "extra": extra})
+        if event.role != "image":
+            event = replace(event, facts={**self._facts_beside(record, event), **event.facts})
         plan = plan_picture(record, event, self.paths, self._version)
         image_id = secrets.token_hex(16)
         saved, note = self._save(image, plan, record.kind) if plan.wanted else (None, None)
@@ -131,6 +139,12 @@ class ResultKeeper:
         )
         self._store.add_image(kept)
         return kept
+
+    def _facts_beside(self, record: JobRecord, event: events.ImageDone) -> dict[str, Any]:
+        """What is known of the image that a mask or an earlier state belongs to."""
+        images = self._store.get(record.id).pictures()
+        known = next((image.facts for image in images if image.index == event.index), None)
+        return known if known is not None else facts_asked_for(record, event.index)
 
     def _save(
         self, image: Image.Image, plan: PicturePlan, kind: str

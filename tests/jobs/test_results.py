@@ -70,7 +70,7 @@ def test_a_saved_mask_has_its_ending_and_is_not_among_the_results(jobs):
     kept(jobs, record, done(record), done(record, "mask"))
     record = jobs.record(record.id)
     files = sorted(image.name for image in record.images)
-    assert [name.endswith("-mask.png") for name in files] == [False, True]
+    assert files == ["00000-7.png", "00001-7-mask.png"]
     assert [image.kind for image in ordered_images(record)] == ["image"]
 
 
@@ -93,8 +93,10 @@ def test_the_first_pass_is_saved_beside_the_second(jobs):
     record = stored(
         jobs, enable_hr=True, override_settings={"save_images_before_highres_fix": True}
     )
-    (first,) = kept(jobs, record, done(record, "before_highres_fix"))
-    assert first.name.endswith("-before-highres-fix.png")
+    before = events.ImageDone(record.id, 0, 8, 8, "RGB", bytes(192), role="before_highres_fix")
+    (first,) = kept(jobs, record, before)
+    assert first.name == "00000-7-before-highres-fix.png"
+    assert "Seed: 7" in first.infotext
     assert first.saved
 
 

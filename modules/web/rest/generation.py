@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
+from pydantic import model_validator
 
 from modules.gallery import encode_image, open_image, parse_any, to_request
 from modules.jobs.describe import info_object, ordered_images
@@ -28,18 +29,29 @@ REFUSED_FAILURES = ("model", "input")
 """Failures that another request would not have: the client's to mend."""
 
 
+class ApiBody(GenerationRequest):
+    """A request over A1111's API: the route says of which kind it is."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _the_route_decides(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if key != "kind"}
+        return data
+
+
 def generation_router(context: AppContext) -> APIRouter:
     """Generating, progress, interrupt, skip."""
     router = APIRouter(prefix="/sdapi/v1", tags=["generation"])
     jobs = context.jobs
 
     @router.post("/txt2img")
-    async def txt2img(body: GenerationRequest, request: Request) -> Response:
+    async def txt2img(body: ApiBody, request: Request) -> Response:
         """Generate pictures from text; answers when they are done."""
         return await generate(body.model_copy(update={"kind": "txt2img"}), request)
 
     @router.post("/img2img")
-    async def img2img(body: GenerationRequest, request: Request) -> Response:
+    async def img2img(body: ApiBody, request: Request) -> Response:
         """Generate pictures from pictures; answers when they are done."""
         asked = body.model_copy(update={"kind": "img2img"})
         if not body.init_images:

@@ -74,7 +74,8 @@ def picture_router(context: AppContext) -> APIRouter:
             context.jobs.between_jobs(lambda: _ask(model, str(stored.path)))
         )
         if not reply.ok:
-            sentence = str(reply.payload.get("error") or "the engine gave no answer")
+            sentence = str(reply.payload.get("error") or "The engine gave no answer.")
+            sentence = sentence.removeprefix("interrogate: ")
             return error_answer(422, "RequestError", sentence, field="model")
         return SafeJSON({"caption": str(reply.payload.get("caption") or "")})
 
