@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -42,6 +43,7 @@ def test_the_five_formats_are_read(file_format):
         (encoded(noisy(64, 64), "JPEG")[:2000], "damaged"),
         (encoded(noisy(64, 64), "WEBP", lossless=True)[:5000], "picture"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_no_sound_picture_is_refused_with_one_sentence(data, part):
     for read in (check_picture, open_picture):
@@ -177,3 +179,13 @@ def test_the_facts_are_what_opening_gives():
     data = encoded(noisy(12, 9, channels=4))
     facts, picture = check_picture(data, "image"), open_picture(io.BytesIO(data).getvalue(), "x")
     assert (facts.width, facts.height, facts.mode) == (*picture.size, picture.mode)
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(3, "RGB"), (4, "RGBA")])
+def test_sixteen_bits_a_channel_become_eight(channels, mode):
+    values = np.zeros((2, 2, channels), np.uint16)
+    values[..., 0], values[..., 1] = 65535, 32896
+    _, file = cv2.imencode(".png", values)
+    picture = open_picture(file.tobytes(), "image")
+    assert picture.mode == mode
+    assert picture.getpixel((0, 0))[:3] == (0, 128, 255)  # OpenCV writes blue first
