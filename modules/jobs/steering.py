@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-from typing import Any
-
 from modules.jobs.admission import Admission
+from modules.jobs.endings import JobEndings
 from modules.jobs.records import CANCELLED, FINISHED, QUEUED, RUNNING, JobRecord, UnknownJob
 from modules.jobs.store import JobStore
-from modules.jobs.view import QueueView
-from modules.jobs.worker import Worker
 from modules.requests.errors import RequestError
 
 FIRST = 1_000_000
 """Counts as overtaken so often that nothing may pass any more."""
 
 
-class QueueSteering(QueueView):
+class QueueSteering(JobEndings):
     """The half of the job service that changes what waits and what runs."""
 
     admission: Admission
-    _worker: Worker
 
     def __init__(self, store: JobStore) -> None:
         super().__init__(store)
-        self._lock = threading.RLock()
         self._overtaken: dict[str, int] = {}
 
     def interrupt(self, job_id: str | None = None, mode: str = "interrupt") -> bool:
@@ -132,14 +126,3 @@ class QueueSteering(QueueView):
         removed = self.store.hide_finished()
         self._announce_queue()
         return removed
-
-    # ---- what the service does
-
-    def _finish_row(self, job_id: str, state: str, error: str | None, **more: Any) -> None:
-        raise NotImplementedError
-
-    def _announce(self, record: JobRecord) -> None:
-        raise NotImplementedError
-
-    def _announce_queue(self) -> None:
-        raise NotImplementedError
