@@ -13,7 +13,9 @@ import torch
 from PIL import Image
 
 from modules.catalog.download import DownloadCancelled, fetch_model
+from modules.catalog.errors import shown
 from modules.catalog.upscalers import PLAIN, UpscalerInfo
+from modules.engine.checkpoints.errors import ModelLoadError
 from modules.engine.generation.control import StopSampling
 from modules.engine.generation.memory import free_caches, is_out_of_memory
 from modules.engine.generation.pictures import MemoryExhausted
@@ -94,7 +96,7 @@ class Upscaling:
 
         Raises:
             NotFoundInList: there is no such upscaler in the job's resources.
-            ModelLoadError: its file cannot be loaded.
+            ModelLoadError: its file cannot be loaded, or its network fails.
             DownloadFailed: its file is missing and could not be fetched.
             MemoryExhausted: not even small tiles fit into memory.
             StopSampling: the job was interrupted.
@@ -161,7 +163,7 @@ class Upscaling:
             if enough and not (number == 0 and (force or upscaler.scale == 1)):
                 break
             watch.expect(self._planned(upscaler, image.size, width, height, number))
-            image = self._once(upscaler, image, watch)
+            image = self._once(info, upscaler, image, watch)
             if upscaler.scale == 1:
                 break
         return image
@@ -207,7 +209,9 @@ class Upscaling:
                 break
         return tiles
 
-    def _once(self, upscaler: LoadedUpscaler, image: Image.Image, watch: Watch) -> Image.Image:
+    def _once(
+        self, info: UpscalerInfo, upscaler: LoadedUpscaler, image: Image.Image, watch: Watch
+    ) -> Image.Image:
         """One pass of the network; smaller tiles when memory runs out."""
         _check_size(image.width * upscaler.scale, image.height * upscaler.scale)
         pixels = np.asarray(image)
@@ -218,7 +222,7 @@ class Upscaling:
                 return Image.fromarray(upscaler.run(pixels, tile, overlap, watch))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
-                    raise
+                    raise _broken(info, error) from error
             # Out here the traceback no longer keeps the tensors of the failed try alive.
             free_caches(self._device)
             watch.done = begun
@@ -269,6 +273,10 @@ def _check_size(width: int, height: int) -> None:
             f"the picture would get {width}x{height} pixels on the way; allowed: "
             f"{MAX_MEGAPIXELS:g} megapixels.",
         )
+
+
+def _broken(info: UpscalerInfo, error: Exception) -> ModelLoadError:
+    return ModelLoadError(info.name, f"does not work on this picture ({shown(str(error))})")
 
 
 def _lanczos(image: Image.Image, width: int, height: int) -> Image.Image:

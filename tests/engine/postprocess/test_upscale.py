@@ -218,6 +218,39 @@ def test_another_architecture_runs_through_spandrel(
     assert np.array_equal(np.asarray(result), expected.permute(1, 2, 0).numpy())
 
 
+def test_a_network_that_works_in_windows_takes_any_size(photo: Image.Image, tmp_path: Path) -> None:
+    from modules.engine.compat.torchvision_ops import make_torchvision_importable
+
+    make_torchvision_importable()
+    from spandrel.architectures.SwinIR import SwinIR
+
+    network = SwinIR(
+        upscale=2,
+        img_size=(32, 32),
+        window_size=8,
+        depths=[2],
+        embed_dim=12,
+        num_heads=[2],
+        mlp_ratio=2,
+        upsampler="nearest+conv",
+    )
+    file = tmp_path / "swin.safetensors"
+    save_file({name: part.contiguous() for name, part in network.state_dict().items()}, file)
+    odd = photo.crop((0, 0, 45, 37))
+    for side in (0, 32):
+        work = Upscaling(CPU, one_model(file), {"ESRGAN_tile": 0, "SWIN_tile": side})
+        assert work.upscale_to(odd, "mine", 90, 74).size == (90, 74)
+
+
+def test_a_network_that_fails_at_work_is_named(photo: Image.Image, tmp_path: Path) -> None:
+    file = tmp_path / "model.pth"
+    file.touch()
+    too_wide = torch.nn.Conv2d(4, 4, 3)
+    work = upscaling(one_model(file), shelf=_Shelf(too_wide))
+    with pytest.raises(ModelLoadError, match="mine: does not work on this picture"):
+        work.upscale(photo, "mine", 2)
+
+
 def test_tiles_of_such_a_network_show_no_seams(photo: Image.Image, tmp_path: Path) -> None:
     file = tmp_path / "2x-old.safetensors"
     save_file(esrgan_network().state_dict(), file)
