@@ -208,11 +208,9 @@ def _repaired(parsed: ParsedInfotext) -> ParsedInfotext:
         values = {renamed.get(key, key): value for key, value in values.items()}
         if "x" in values.get("Hires size", ""):
             values.setdefault("Hires resize", values.pop("Hires size"))
-        notes.append("SD.Next's samplers are not the same code; the picture can differ.")
     elif parsed.dialect == "fooocus":
         prompt = values.pop("Raw prompt", prompt) or prompt
         negative = values.pop("Raw negative prompt", negative) or negative
-        notes.append("Fooocus' styles, sharpness and ADM guidance have no counterpart.")
     elif parsed.dialect == "sdcpp":
         values["RNG"] = "NV" if values.get("RNG", "cuda") == "cuda" else "CPU"
         values["Model"] = re.sub(r"\.(safetensors|ckpt|gguf)$", "", values.get("Model", ""))

@@ -71,9 +71,9 @@ def _noise(parsed: ParsedInfotext) -> list[str]:
     if parsed.dialect == "novelai":
         return ["NovelAI's model is not public"]
     if parsed.dialect == "fooocus":
-        return ["Fooocus' styles, sharpness and guidance have no counterpart"]
+        return ["Fooocus' styles, sharpness and ADM guidance have no counterpart"]
     if parsed.dialect == "sdnext":
-        return ["SD.Next's samplers are other code"]
+        return ["SD.Next's samplers are not the same code"]
     if parsed.dialect not in _CPU_NOISE and "RNG" not in parsed.parameters:
         return [
             "its noise came from the graphics card of its maker; "
