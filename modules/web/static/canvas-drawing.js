@@ -1,14 +1,13 @@
 // What a canvas holds: a picture, the layer over it, its undo list. Lives longer than the element that
 // shows it, as Gradio takes elements of a tab away and brings them back.
+import * as files from "./canvas-files.js";
 import * as store from "./canvas-store.js";
 import * as uploads from "./uploads.js";
-import { clip, commit, flood, grow, join, segment, wipe, word } from "./canvas-raster.js";
+import { commit, flood, grow, join, segment, wipe, word } from "./canvas-raster.js";
 import { History, Layer } from "./canvas-layer.js";
 import { debounce, storage } from "./dom.js";
 
-const { t, config } = window.Easel;
 const KINDS = { mask: "mask", sketch: "paint", maskpaint: "paint" };
-const MOST_PIXELS = 80e6;
 const LIKE = 40;
 /** Width of a new brush as a part of the picture's shorter side. */
 const SHARE = 0.1;
@@ -55,8 +54,8 @@ class Drawing extends EventTarget {
    * @param source  a Blob, an address of this server, or a reference "input:…"
    */
   async load(source, name = source?.name ?? "") {
-    const blob = await bytesOf(source);
-    const bitmap = await decode(blob);
+    const blob = await files.bytesOf(source);
+    const bitmap = await files.decode(blob);
     this.#take(blob, bitmap, name);
     this.keep();
   }
@@ -122,7 +121,8 @@ class Drawing extends EventTarget {
   /** Begin a stroke; nothing is kept until `finish`. */
   begin({ erase = false } = {}) {
     if (!this.layer) return;
-    this.#coverage ??= new Uint8Array(this.layer.width * this.layer.height);
+    const { length } = this.layer.data;
+    if (this.#coverage?.length !== length) this.#coverage = new Uint8Array(length);
     this.stroke = { coverage: this.#coverage, rect: null, erase };
   }
 
@@ -163,26 +163,7 @@ class Drawing extends EventTarget {
   polygon(points) {
     const { stroke, layer } = this;
     if (!stroke || points.length < 3) return;
-    const xs = points.map(({ x }) => x);
-    const ys = points.map(({ y }) => y);
-    const [x, y] = [Math.min(...xs), Math.min(...ys)];
-    const box = { x: x - 1, y: y - 1, w: Math.max(...xs) - x + 2, h: Math.max(...ys) - y + 2 };
-    const rect = clip(box, layer.width, layer.height);
-    if (!rect) return;
-    const pen = new OffscreenCanvas(rect.w, rect.h).getContext("2d", { willReadFrequently: true });
-    pen.translate(-rect.x, -rect.y);
-    pen.beginPath();
-    for (const point of points) pen.lineTo(point.x, point.y);
-    pen.fill();
-    const { data } = pen.getImageData(0, 0, rect.w, rect.h);
-    for (let row = 0; row < rect.h; row += 1) {
-      const at = (rect.y + row) * layer.width + rect.x;
-      for (let i = 0; i < rect.w; i += 1) {
-        const value = data[4 * (row * rect.w + i) + 3];
-        if (value > stroke.coverage[at + i]) stroke.coverage[at + i] = value;
-      }
-    }
-    this.#grow(rect);
+    this.#grow(files.polygon(stroke.coverage, layer.width, layer.height, points));
   }
 
   /** Make a stroke of the area round a point: unmasked pixels, or pixels of a like colour. */
@@ -203,7 +184,7 @@ class Drawing extends EventTarget {
 
   #sameColour([x, y]) {
     const { width, height } = this.layer;
-    const { data } = this.#composed().getImageData(0, 0, width, height);
+    const { data } = files.composed(this.picture, this.layer).getImageData(0, 0, width, height);
     const start = data.slice(4 * (y * width + x), 4 * (y * width + x) + 3);
     return (i) =>
       Math.abs(data[4 * i] - start[0]) <= LIKE &&
@@ -258,20 +239,10 @@ class Drawing extends EventTarget {
   /** Take a mask from a picture file of any size: its transparency if there is any, else its brightness. */
   async loadMask(blob) {
     if (!this.layer) return;
-    const { width, height } = this.layer;
-    const pen = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-    pen.drawImage(await decode(blob), 0, 0, width, height);
-    const { data: pixels } = pen.getImageData(0, 0, width, height);
-    let clear = false;
-    for (let i = 3; i < pixels.length && !clear; i += 4) clear = pixels[i] < 255;
-    const bright = (i) => 0.299 * pixels[i] + 0.587 * pixels[i + 1] + 0.114 * pixels[i + 2];
+    const values = await files.maskValues(blob, this.layer.width, this.layer.height);
     const colour = word(this.brush.colour) & 0xffffff;
-    this.#rewrite((data) => {
-      for (let i = 0; i < data.length; i += 1) {
-        const value = Math.round(clear ? pixels[4 * i + 3] : bright(4 * i));
-        data[i] = this.kind === "mask" ? value : value && (colour | (value << 24)) >>> 0;
-      }
-    });
+    const paint = (value) => value && (colour | (value << 24)) >>> 0;
+    this.#rewrite((data) => data.set(this.kind === "mask" ? values : Uint32Array.from(values, paint)));
   }
 
   // ---- results
@@ -304,37 +275,11 @@ class Drawing extends EventTarget {
   async flat({ strength = 1, blur = 0 } = {}) {
     if (!this.picture) return null;
     if (this.kind !== "paint" || !this.painted) return this.picture.blob;
-    return this.#composed(strength, blur).canvas.convertToBlob({ type: "image/png" });
+    return files.asPng(files.composed(this.picture, this.layer, strength, blur));
   }
 
   /** The mask as a black and white file; `strength` is its brightest value, 0 to 1. */
-  async maskFile(strength = 1) {
-    if (!this.layer) return null;
-    const { width, height, data } = this.layer;
-    const image = new ImageData(width, height);
-    const words = new Uint32Array(image.data.buffer);
-    const most = Math.round(255 * strength);
-    for (let i = 0; i < data.length; i += 1) {
-      const value = this.kind === "mask" ? Math.round(data[i] * strength) : data[i] >>> 24 ? most : 0;
-      words[i] = 0xff000000 | (value << 16) | (value << 8) | value;
-    }
-    const pen = new OffscreenCanvas(width, height).getContext("2d");
-    pen.putImageData(image, 0, 0);
-    return pen.canvas.convertToBlob({ type: "image/png" });
-  }
-
-  #composed(strength = 1, blur = 0) {
-    const { width, height, bitmap } = this.picture;
-    const pen = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-    pen.drawImage(bitmap, 0, 0);
-    const paint = new OffscreenCanvas(width, height).getContext("2d");
-    const image = new ImageData(new Uint8ClampedArray(this.layer.data.slice().buffer), width, height);
-    paint.putImageData(image, 0, 0);
-    if (blur > 0) pen.filter = `blur(${blur}px)`;
-    pen.globalAlpha = strength;
-    pen.drawImage(paint.canvas, 0, 0);
-    return pen;
-  }
+  maskFile = async (strength = 1) => this.layer && files.asPng(files.maskPicture(this.layer, strength));
 
   // ---- inside
 
@@ -383,7 +328,7 @@ class Drawing extends EventTarget {
   async #recall() {
     const kept = await store.read(this.id);
     if (!kept?.blob || this.picture) return;
-    const bitmap = await decode(kept.blob).catch(() => null);
+    const bitmap = await files.decode(kept.blob).catch(() => null);
     if (!bitmap || this.picture) return;
     this.#take(kept.blob, bitmap, kept.name);
     const bytes = kept.layer && (await store.unpack(kept.layer));
@@ -413,26 +358,4 @@ class Drawing extends EventTarget {
     const bytes = layer && new Uint8Array(layer.data.buffer);
     store.write(this.id, { blob: picture.blob, name: picture.name, layer: bytes && { bytes } });
   }
-}
-
-async function bytesOf(source) {
-  if (source instanceof Blob) return source;
-  const reference = String(source).match(/^input:([0-9a-f]{64})$/);
-  const address = reference ? `/easel/v1/inputs/${reference[1]}` : String(source);
-  const inside = address.startsWith("/") ? config.root + address : address;
-  const answer = await fetch(inside).catch(() => null);
-  if (!answer?.ok) throw new Error(t("canvas.gone"));
-  return answer.blob();
-}
-
-/** Pixels as the file has them: turned as its EXIF says, without a colour profile. */
-async function decode(blob) {
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
-  } catch {
-    throw new Error(t("canvas.no_picture"));
-  }
-  if (bitmap.width * bitmap.height > MOST_PIXELS) throw new Error(t("canvas.too_large"));
-  return bitmap;
 }

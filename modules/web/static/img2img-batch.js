@@ -140,7 +140,8 @@ export async function captions(model) {
   if (!files.length) return toast.warning(t("img2img.batch_no_files"));
   const written = new Map();
   for (const file of files) {
-    const { caption } = await api.post("/sdapi/v1/interrogate", { image: await uploads.reference(file), model });
+    const image = await uploads.reference(file);
+    const { caption } = await api.post("/sdapi/v1/interrogate", { image, model });
     const stem = file.name.replace(/\.[^.]*$/, "");
     let name = stem;
     for (let n = 2; written.has(`${name}.txt`); n += 1) name = `${stem} (${n})`;
