@@ -11,6 +11,9 @@ from modules.requests import events
 
 STARTING, READY, BUSY, RESTARTING, STOPPED = "starting", "ready", "busy", "restarting", "stopped"
 
+WORKED = (events.Step, events.Working, events.ImageDone, events.Done, events.Failed)
+"""Events of a job's work: no model is being loaded then."""
+
 
 @dataclass(frozen=True)
 class ModelStatus:
@@ -125,6 +128,8 @@ class EngineWatch:
                 path,
             )
             return self._loaded
+        if isinstance(event, WORKED) and self._model.state == "loading":
+            return self._loaded  # what was loaded was an upscaler or the like
         if isinstance(event, events.ModelFailed):
             return replace(self._loaded, state="failed", reason=event.reason, fraction=0.0)
         return None

@@ -25,6 +25,8 @@ PREFIX = "input:"
 REFERENCE = re.compile(r"input:([0-9a-f]{64})")
 KEPT_SECONDS = 7 * 24 * 3600.0
 """A picture that no job needs stays this long after it was last given."""
+KEPT_BYTES = 4 * 1024**3
+YOUNG_SECONDS = 3600.0
 MAX_FACTS = 4096
 STORED_MEGAPIXELS = 400.0
 """A picture that is stored was within the limit of its time; it is not measured by another."""
@@ -110,21 +112,31 @@ class InputStore:
             raise _gone(ref, field)
         return path
 
-    def prune(self, keep: Set[str], seconds: float = KEPT_SECONDS) -> int:
-        """Delete pictures that were not given for so long and are not in ``keep`` (references).
+    def prune(
+        self, keep: Set[str], seconds: float = KEPT_SECONDS, max_bytes: int = KEPT_BYTES
+    ) -> int:
+        """Delete pictures that are not in ``keep`` (references) and were not given for so long.
 
-        Returns how many.
+        Where all of them take more than ``max_bytes``, the oldest go sooner, but none that was
+        given within the last hour. Returns how many went.
         """
-        removed = 0
+        unused, total = [], 0
         for path in self.folder.glob("??/*"):
-            if not re.fullmatch(r"[0-9a-f]{64}", path.name) or PREFIX + path.name in keep:
+            if not re.fullmatch(r"[0-9a-f]{64}", path.name):
                 continue
-            try:
-                if time.time() - path.stat().st_mtime > seconds:
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                total += status.st_size
+                if PREFIX + path.name not in keep:
+                    unused.append((status.st_mtime, status.st_size, path))
+        removed = 0
+        for given, size, path in sorted(unused, key=lambda entry: entry[0]):
+            age = time.time() - given
+            if age > seconds or (total > max_bytes and age > YOUNG_SECONDS):
+                with contextlib.suppress(OSError):
                     path.unlink()
+                    total -= size
                     removed += 1
-            except OSError:
-                continue
         return removed
 
     def _path_of(self, digest: str) -> Path:

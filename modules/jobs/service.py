@@ -31,6 +31,8 @@ from modules.requests.prepared import PreparedJob
 
 log = logging.getLogger("easel.jobs")
 
+TIDY_SECONDS = 3600.0
+"""Between two looks at the cache folders of a program that runs for long."""
 KEPT_JOBS = 2000
 """Finished jobs whose records are kept over a start; pictures carry their own parameters."""
 
@@ -60,6 +62,7 @@ class JobService(QueueSteering):
         self._worker = Worker(self._take_next, self._run)
         self._unsubscribe: Callable[[], None] | None = None
         self._stopped = False
+        self._tidied = time.monotonic()
 
     # ---- life
 
@@ -77,6 +80,7 @@ class JobService(QueueSteering):
 
     def tidy(self) -> None:
         """Delete, in the background, cached results and inputs that nobody needs any more."""
+        self._tidied = time.monotonic()
         self.keeper.tidy(lambda: self.inputs.prune(self.store.inputs_in_use()))
 
     def stop(self, timeout: float = 8.0) -> None:
@@ -126,6 +130,8 @@ class JobService(QueueSteering):
         with self._lock:
             self.admission.check_room(client)
             record = self._add(prepared, save)
+        if time.monotonic() - self._tidied > TIDY_SECONDS:
+            self.tidy()
         self._announce(record)
         self._worker.nudge()
         return job_id

@@ -102,3 +102,13 @@ def test_giving_a_picture_again_makes_it_young(inputs):
     os.utime(stored.path, (1, 1))
     inputs.put(png())
     assert inputs.prune(set()) == 0
+
+
+def test_too_many_bytes_let_the_oldest_go_sooner(inputs):
+    noisy_pictures = [inputs.put(png(8, 8 + n)) for n in range(4)]
+    size = noisy_pictures[0].path.stat().st_size
+    for hours, stored in zip((9, 7, 5, 0), noisy_pictures, strict=True):
+        moment = time.time() - hours * 3600
+        os.utime(stored.path, (moment, moment))
+    assert inputs.prune({noisy_pictures[0].ref}, max_bytes=int(2.5 * size)) == 2
+    assert [stored.path.exists() for stored in noisy_pictures] == [True, False, False, True]

@@ -366,6 +366,8 @@ class LocalBackend:
             )
         if isinstance(event, ModelFailed):
             return replace(now, loading="", last_error=event.reason)
+        if isinstance(event, (Step, ImageDone, Done)) and now.loading:
+            return replace(now, loading="")  # it was an upscaler or the like
         if isinstance(event, Failed) and self._refusal:
             return replace(now, state="stopped", last_error=event.message)
         return now
