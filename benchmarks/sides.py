@@ -21,6 +21,7 @@ from benchmarks.plan import ROOT, Plan
 from modules.catalog import Catalog
 from modules.jobs.backends.environment import engine_environment
 from modules.jobs.backends.local import LocalBackend
+from modules.jobs.inputs import InputStore
 from modules.jobs.prepare import Preparer
 from modules.prompts import StyleBook, WildcardLibrary
 from modules.requests.events import Event, Step
@@ -144,7 +145,8 @@ class OurSide:
         options = OptionStore(paths.config_file, build_table())
         catalog = Catalog(paths, options, default_checkpoint=flags.ckpt, hashing=False)
         styles = StyleBook(paths.styles_file)
-        self._preparer = Preparer(options, catalog, styles, WildcardLibrary(paths.wildcards))
+        wildcards, inputs = WildcardLibrary(paths.wildcards), InputStore(paths)
+        self._preparer = Preparer(options, catalog, styles, wildcards, inputs)
         self._backend = LocalBackend(paths, flags, options.as_dict(), environment=self.environment)
         self._checkpoint = checkpoint
         self._number = 0
