@@ -89,6 +89,17 @@ class Step(Event):
 
 
 @dataclass(frozen=True)
+class Working(Event):
+    """Part ``done`` of ``total`` of work without sampling steps is done: an upscaler's tiles."""
+
+    kind: ClassVar[str] = "working"
+    job: str = ""
+    what: str = ""
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
 class Preview(Event):
     """An encoded picture (``format`` jpeg, png or webp) of the unfinished batch."""
 

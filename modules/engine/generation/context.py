@@ -14,7 +14,7 @@ from modules.engine.generation.ledger import Ledger
 from modules.engine.generation.pictures import Codec
 from modules.engine.generation.rescue import Rescue
 from modules.engine.generation.spec import GenerationSpec
-from modules.requests.events import Event, Step, Warning_
+from modules.requests.events import Event, Step, Warning_, Working
 from modules.requests.prepared import PreparedJob
 
 logger = logging.getLogger("easel.engine")
@@ -48,6 +48,10 @@ class JobContext:
             self._warned.add(message)
             logger.warning("%s", message)
             self.emit(Warning_(self.spec.job, message))
+
+    def working(self, what: str) -> Callable[[int, int], None]:
+        """Tells how far work without steps has come; without it, the job would seem stuck."""
+        return lambda done, total: self.emit(Working(self.spec.job, what, done, total))
 
     def repairs(self) -> dict[str, str]:
         """Infotext keys of what had to be changed to get the pictures at all."""

@@ -137,7 +137,7 @@ class HiresFix:
             context.models.current.device,
             context.prepared.resources,
             context.spec.options,
-            None,
+            context.working(self.spec.upscaler),
             context.control,
             warn=context.warn,
             loading=lambda name, fraction: context.emit(ModelLoading(name, fraction)),

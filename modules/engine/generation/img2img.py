@@ -170,7 +170,7 @@ class ImageToImage(PictureJob):
             context.models.current.device,
             context.prepared.resources,
             self._spec.options,
-            None,
+            context.working(str(name)),
             context.control,
             warn=context.warn,
             loading=lambda name, fraction: context.emit(ModelLoading(name, fraction)),

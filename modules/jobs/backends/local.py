@@ -27,6 +27,7 @@ from modules.requests.events import (
     Failed,
     Heartbeat,
     Hello,
+    ImageDone,
     ModelFailed,
     ModelLoading,
     ModelReady,
@@ -366,10 +367,10 @@ class LocalBackend:
             )
         if isinstance(event, ModelFailed):
             return replace(now, loading="", last_error=event.reason)
-        if isinstance(event, (Step, ImageDone, Done)) and now.loading:
-            return replace(now, loading="")  # it was an upscaler or the like
         if isinstance(event, Failed) and self._refusal:
             return replace(now, state="stopped", last_error=event.message)
+        if isinstance(event, (Step, ImageDone, Done, Failed)):
+            return replace(now, loading="")  # what was loaded was an upscaler or the like
         return now
 
     def _forget_model(self) -> None:
