@@ -42,6 +42,12 @@ def restored(
 
     method = str(options.get("face_restoration_model") or "CodeFormer")
     weight = float(options.get("code_former_weight", 0.5))
+    tell = context.working(method)
+
+    def watch(done: int, total: int) -> None:
+        context.control.check()
+        tell(done, total)
+
     try:
         with context.ledger.clock("faces"):
             result = restore_faces(
@@ -51,7 +57,7 @@ def restored(
                 weight,
                 context.prepared.resources,
                 context.models.current.device,
-                watch=lambda done, total: context.control.check(),
+                watch=watch,
                 fetch=lambda info: _fetched(context, info),
             )
     except StopSampling:
