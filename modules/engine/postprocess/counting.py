@@ -10,15 +10,17 @@ class Counter:
 
     def __init__(self, tell: Callable[[int, int], None]) -> None:
         self._tell = tell
-        self.begin({})
+        self._planned: dict[str, int] = {}
+        self._before = self._within = self._step_offset = self._shown = 0
 
     def begin(self, planned: Mapping[str, int]) -> None:
-        """A picture with so many tiles per step."""
+        """A picture with so many tiles per step.
+
+        It is told at once: from here the server measures how long the first tile takes.
+        """
         self._planned = dict(planned)
-        self._before = 0
-        self._within = 0
-        self._step_offset = 0
-        self._shown = 0
+        self._before = self._within = self._step_offset = self._shown = 0
+        self._show(0)
 
     def upscaler(self, _name: str) -> None:
         """One of a step's upscalers begins; the first one's tiles are done."""

@@ -213,6 +213,7 @@ def test_progress_counts_tiles_through_and_ends_at_the_end(
         steps = [event for event in bench.of(Step) if event.iteration == iteration]
         counted = [event.step for event in steps]
         assert counted == sorted(counted)
+        assert counted[0] == 0
         assert len(set(counted)) >= 6
         assert steps[-1].step == steps[-1].steps
         assert {event.n_iter for event in steps} == {2}
