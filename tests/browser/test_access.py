@@ -15,10 +15,13 @@ AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
 
 
-def serious(page: Page) -> list[str]:
-    """What axe finds serious or critical, one line each."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("rules => axe.run(document, rules)", RULES)
+def serious(page: Page, within: str = "html") -> list[str]:
+    """What axe finds serious or critical, one line each; ``within`` names a part of the page."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate(
+        "([part, rules]) => axe.run(document.querySelector(part), rules)", [within, RULES]
+    )
     return [
         f"{fault['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
         for fault in found["violations"]

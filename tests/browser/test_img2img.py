@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageChops
 from playwright.sync_api import Page, expect
 
+from modules.imaging.masks import padded_box
 from tests.browser.canvases import Canvas, drop, fresh, open_mode, put, sample
 from tests.browser.test_access import serious
 
@@ -192,6 +193,52 @@ def test_only_inpaint_tabs_show_mask_controls_and_an_empty_mask_is_refused(page:
     expect(page.locator(".easel-toast").last).to_contain_text("The mask is empty")
 
 
+AREAS = [
+    # box of the mask, padding, size to render
+    ((60, 40, 100, 90), 32, (128, 128)),
+    ((0, 0, 20, 20), 0, (512, 256)),
+    ((150, 100, 200, 120), 16, (64, 512)),
+    ((90, 5, 99, 115), 4, (768, 512)),
+]
+
+
+def test_the_frame_of_only_masked_is_the_part_that_is_rendered(page: Page) -> None:
+    for box, padding, (width, height) in AREAS:
+        mask = Image.new("L", (200, 120))
+        mask.paste(255, box)
+        left, top, right, bottom = box
+        fields = {
+            "inpaint_full_res": 1,
+            "inpainting_mask_invert": 0,
+            "mask_blur": 0,
+            "inpaint_full_res_padding": padding,
+            "width": width,
+            "height": height,
+        }
+        found = page.evaluate(
+            "async ([bounds, fields]) => {"
+            " const {renderedArea} = await import("
+            "   `/easel/static/${Easel.config.assets}/img2img-area.js`);"
+            " return renderedArea(bounds, {width: 200, height: 120}, fields); }",
+            [{"x": left, "y": top, "w": right - left, "h": bottom - top}, fields],
+        )
+        real = padded_box(mask, padding, (width, height))
+        assert found == {"x": real.left, "y": real.top, "w": real.width, "h": real.height}, box
+
+
+def test_a_pictures_parameters_set_the_choices_of_the_form(page: Page) -> None:
+    open_mode(page, "inpaint")
+    told = {"inpaint_full_res": True, "inpainting_fill": 2, "inpainting_mask_invert": 1}
+    page.evaluate("fields => Easel.form.fill('img2img', fields, {})", told)
+    page.wait_for_function("Easel.form.values('img2img').inpaint_full_res === 1")
+    for name, choice in (
+        ("img2img_inpaint_full_res", "Only masked"),
+        ("img2img_inpainting_fill", "latent noise"),
+        ("img2img_mask_mode", "Inpaint not masked"),
+    ):
+        expect(page.locator(f"#{name}").get_by_label(choice, exact=True)).to_be_checked()
+
+
 def test_a_batch_goes_on_without_the_file_that_is_no_picture(page: Page) -> None:
     open_mode(page, "batch")
     for name, data in (
@@ -254,11 +301,12 @@ def test_axe_finds_nothing_serious_on_the_sub_tabs(page: Page, colours: str, mod
     else:
         put(page, mode)
     page.evaluate("document.getAnimations().forEach((one) => one.finish())")
-    assert serious(page) == []
+    assert serious(page, "#tab_img2img") == []
 
 
 def test_a_phone_and_chinese_readers_are_served(visit) -> None:
-    page = visit(locale="zh-CN", viewport={"width": 390, "height": 844})
+    page = visit(locale="zh-CN")
+    page.set_viewport_size({"width": 390, "height": 844})
     page.click("#tab_img2img-button")
     expect(page.locator("#mode_img2img [data-tab-id='inpaint']")).to_have_text("局部重绘")
     put(page, "inpaint")

@@ -207,7 +207,9 @@ function sane(tab, fields, state) {
   if ("styles" in known)
     clean.styles = (clean.styles ?? []).filter((name) => state.lists.styles.includes(name));
   for (const [name, value] of Object.entries(known)) {
-    if (typeof value === "number" && !Number.isFinite(Number(clean[name] ?? NaN))) clean[name] = value;
+    if (typeof value !== "number") continue;
+    if (typeof clean[name] === "boolean") clean[name] = Number(clean[name]); // a choice of two, by number
+    if (!Number.isFinite(Number(clean[name] ?? NaN))) clean[name] = value;
   }
   return clean;
 }
