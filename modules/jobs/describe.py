@@ -148,6 +148,7 @@ def info_object(record: JobRecord) -> dict[str, Any]:
     pictures = record.pictures()
     grid = record.grid()
     facts = pictures[0].facts if pictures else {}
+    extra = facts.get("extra") or {}
     done = len(pictures) or len(prepared["all_seeds"])
     infotexts = [image.infotext for image in ordered_images(record)]
     restored = bool(request.get("restore_faces"))
@@ -178,12 +179,13 @@ def info_object(record: JobRecord) -> dict[str, Any]:
         "seed_resize_from_w": request.get("seed_resize_from_w"),
         "seed_resize_from_h": request.get("seed_resize_from_h"),
         "denoising_strength": request.get("denoising_strength") if strong else None,
-        "extra_generation_params": facts.get("extra") or {},
+        "extra_generation_params": extra,
         "index_of_first_image": 1 if grid else 0,
         "infotexts": infotexts,
         "styles": request.get("styles"),
         "job_timestamp": stamp,
         "clip_skip": int(facts.get("clip_skip") or options.get("CLIP_stop_at_last_layers") or 1),
-        "is_using_inpainting_conditioning": bool(facts.get("is_using_inpainting_conditioning")),
+        # A1111 writes the weight whenever the checkpoint is shown the masked picture.
+        "is_using_inpainting_conditioning": "Conditional mask weight" in extra,
         "version": str(facts.get("version") or ""),
     }
