@@ -54,8 +54,10 @@ class Stretch:
 STRETCHES: dict[str, Stretch] = {
     "base": Stretch(8e-4, decay_from=0.5, common=2.0, late=0.0, weak=1.0, rich=0.0),
     "more": Stretch(6e-4, decay_from=0.35, common=0.7, late=2.0, weak=2.0, rich=0.28),
+    "third": Stretch(5e-4, decay_from=0.2, common=1.2, late=1.5, weak=1.5, rich=0.5),
 }
-"""The curriculum: plain centred scenes first, then more concepts and richer scenes."""
+"""The curriculum: plain centred scenes first, then more concepts and richer scenes, then more
+of these. A name that is not here draws and learns like "third"."""
 
 
 @dataclass(frozen=True)

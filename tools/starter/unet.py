@@ -76,7 +76,7 @@ def train_unet(
     """
     started = time.monotonic()
     torch.manual_seed(config.seed)
-    stretch = STRETCHES.get(phase, STRETCHES["more"])
+    stretch = STRETCHES.get(phase, STRETCHES["third"])
     data = (LiveData if config.live else Data)(config, stretch, concepts, drawings)
     unet = build_unet(config).to(config.device)
     optimiser = torch.optim.AdamW(
