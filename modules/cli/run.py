@@ -56,7 +56,7 @@ def run(command: Command, arguments: list[str]) -> int:
         with Session.open(flags, getattr(asked, "ckpt", None)) as session:
             plan = command.plan(asked, session, view.note)
             session.start(plan.requests)
-            code = _carry_out(session, plan.requests, view)
+            code = carry_out(session, plan.requests, view)
             return code or (FAILED if plan.skipped else 0)
     except ValidationError as error:
         view.note(_sentence(error))
@@ -72,12 +72,12 @@ def run(command: Command, arguments: list[str]) -> int:
         return FAILED
 
 
-def _carry_out(
+def carry_out(
     session: Session,
     requests: Sequence[GenerationRequest | ExtrasRequest],
     view: ProgressView,
 ) -> int:
-    """Submit one job after the other, so that Ctrl+C leaves nothing waiting."""
+    """Submit one job after the other, so that Ctrl+C leaves nothing waiting; the exit code."""
     failed = False
     for number, request in enumerate(requests, 1):
         job = session.jobs.submit(request, client="cli")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +11,8 @@ import pytest
 from PIL import Image
 
 from modules.cli import extras, img2img, outpaint
-from modules.cli.run import Plan
+from modules.cli.progress import ProgressView
+from modules.cli.run import Plan, carry_out
 from modules.cli.session import Session
 from modules.settings.flags import parse_flags
 
@@ -184,35 +183,40 @@ def test_help_names_every_flag_and_exits(command, capsys):
     assert f"launch.py {command}" in capsys.readouterr().out
 
 
-def run(command: str, *words: str) -> list[Path]:
-    finished = subprocess.run(
-        [sys.executable, "-m", "modules.cli", command, *words],
-        cwd=ROOT,
-        env={"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert finished.returncode == 0, finished.stderr
-    return [Path(line) for line in finished.stdout.splitlines()]
+@pytest.fixture(scope="module")
+def session(tmp_path_factory, starter_model):
+    """One engine for the commands that need the model: starting it is what takes time."""
+    data = tmp_path_factory.mktemp("data")
+    flags = parse_flags(["--data-dir", str(data), "--ckpt", str(starter_model)])
+    with Session.open(flags, str(starter_model)) as opened:
+        opened.start([])
+        yield opened
 
 
-def common(tmp_path: Path, starter_model: Path) -> list[str]:
-    return [
-        *("--data-dir", str(tmp_path / "data"), "--outdir", str(tmp_path / "out")),
-        *("--ckpt", str(starter_model), "--quiet"),
-    ]
+@pytest.fixture
+def make(session, tmp_path, starter_model, capsys):
+    """Carry out a command's plan; the saved files."""
+
+    def run(command: str, *words: str) -> list[Path]:
+        module, view = COMMANDS[command], ProgressView(sys.stderr, quiet=True)
+        more = ["--ckpt", str(starter_model), "--outdir", str(tmp_path / "out")]
+        asked, _ = module.build_parser().parse_known_args([*words, *more])
+        plan = module._plan(asked, session, view.note)
+        capsys.readouterr()
+        assert carry_out(session, plan.requests, view) == 0, capsys.readouterr().err
+        return [Path(line) for line in capsys.readouterr().out.splitlines()]
+
+    return run
 
 
 @pytest.mark.slow
-def test_img2img_repaints_under_the_mask_alone(tmp_path, starter_model):
+def test_img2img_repaints_under_the_mask_alone(make, tmp_path):
     photo = picture(tmp_path / "photo.png", 128, 128)
     mask = Image.new("L", (128, 128))
     mask.paste(255, (40, 40, 90, 90))
     mask.save(tmp_path / "mask.png")
     words = ["--init-img", str(photo), "--mask", str(tmp_path / "mask.png"), "--steps", "3"]
-    (path,) = run("img2img", "--prompt", "a cat", *words, *common(tmp_path, starter_model))
+    (path,) = make("img2img", "--prompt", "a cat", *words)
     assert path.parent == tmp_path / "out"
     with Image.open(path) as result, Image.open(photo) as before:
         changed = np.any(np.asarray(result) != np.asarray(before), axis=-1)
@@ -224,10 +228,10 @@ def test_img2img_repaints_under_the_mask_alone(tmp_path, starter_model):
 
 
 @pytest.mark.slow
-def test_outpaint_keeps_every_pixel_of_the_picture(tmp_path, starter_model):
+def test_outpaint_keeps_every_pixel_of_the_picture(make, tmp_path):
     photo = picture(tmp_path / "photo.png", 128, 128)
     words = ["--init-img", str(photo), "--left", "24", "--up", "16", "--steps", "3"]
-    (path,) = run("outpaint", "--prompt", "a cat", *words, *common(tmp_path, starter_model))
+    (path,) = make("outpaint", "--prompt", "a cat", *words)
     with Image.open(path) as result, Image.open(photo) as before:
         assert result.size == (152, 144)
         assert result.crop((24, 16, 152, 144)).tobytes() == before.tobytes()
@@ -237,11 +241,10 @@ def test_outpaint_keeps_every_pixel_of_the_picture(tmp_path, starter_model):
 
 
 @pytest.mark.slow
-def test_extras_upscales_a_file_under_its_own_name(tmp_path, starter_model):
+def test_extras_upscales_a_file_under_its_own_name(make, tmp_path):
     photo = picture(tmp_path / "photo.png", 40, 32)
-    words = ["--input", str(photo), "--upscaler", "Lanczos", "--scale", "2"]
-    (path,) = run("extras", *words, *common(tmp_path, starter_model))
-    assert path.stem.startswith("photo")
+    (path,) = make("extras", "--input", str(photo), "--upscaler", "Lanczos", "--scale", "2")
+    assert path.parent == tmp_path / "out" and path.stem.startswith("photo")
     with Image.open(path) as result:
         assert result.size == (80, 64)
 
