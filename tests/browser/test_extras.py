@@ -24,7 +24,7 @@ def test_one_picture_is_enlarged_and_compared(page: Page) -> None:
     expect(page.locator(".easel-toast")).to_contain_text("Choose a picture")
     page.set_input_files("#extras_image_file", png())
     expect(page.locator("easel-picture img")).to_be_visible()
-    fill_tab(page, "extras", upscaler_1="Lanczos", upscaling_resize=2)
+    fill_tab(page, "extras", upscaler_1="Lanczos", upscaling_resize=2, resize_mode=0)
     job = generated(page, "extras")
     assert job["state"] == "done", job["error"]
     assert (job["images"][0]["width"], job["images"][0]["height"]) == (128, 128)
@@ -45,7 +45,7 @@ def test_real_esrgan_enlarges_with_the_weights_that_come_with_the_program(page: 
     open_tab(page, "extras")
     page.set_input_files("#extras_image_file", png(width=24, height=16))
     expect(page.locator("easel-picture img")).to_be_visible()
-    fill_tab(page, "extras", upscaler_1="R-ESRGAN AnimeVideo", upscaling_resize=4)
+    fill_tab(page, "extras", upscaler_1="R-ESRGAN AnimeVideo", upscaling_resize=4, resize_mode=0)
     job = generated(page, "extras")
     assert job["state"] == "done", job["error"]
     assert (job["images"][0]["width"], job["images"][0]["height"]) == (96, 64)
@@ -58,7 +58,7 @@ def test_a_batch_goes_on_without_the_files_that_are_no_pictures(page: Page) -> N
     broken = {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}
     page.set_input_files("#extras_image_batch_file", [png("one.png"), broken, png("two.png")])
     expect(page.locator("easel-pictures li")).to_have_count(3)
-    fill_tab(page, "extras", upscaler_1="Nearest", upscaling_resize=2)
+    fill_tab(page, "extras", upscaler_1="Nearest", upscaling_resize=2, resize_mode=0)
     job = generated(page, "extras")
     assert [image["width"] for image in job["images"] if image["kind"] == "image"] == [128, 128]
     left_out = page.locator("dialog .easel-skipped")
@@ -81,6 +81,7 @@ def test_every_picture_of_a_directory_becomes_a_job(
         "extras",
         upscaler_1="Nearest",
         upscaling_resize=2,
+        resize_mode=0,
         input_directory=str(tmp_path / "in"),
         output_directory=str(tmp_path / "out"),
     )

@@ -37,7 +37,8 @@ def test_hires_fix_says_the_final_size_and_makes_it(page: Page) -> None:
 
 
 def test_a_finished_picture_gets_only_the_second_pass(page: Page) -> None:
-    fill_tab(page, "txt2img", **QUICK, seed=21, hr_scale=2, hr_upscaler="Latent (nearest)")
+    form = {**QUICK, "seed": 21, "hr_scale": 2, "hr_upscaler": "Latent (nearest)"}
+    fill_tab(page, "txt2img", **form, enable_hr=False)
     first = generated(page, "txt2img")
     fill_tab(page, "txt2img", prompt="something else")
     job = result_of(page, "txt2img", "#txt2img_upscale")

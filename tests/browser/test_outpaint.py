@@ -60,7 +60,8 @@ def test_the_frame_is_drawn_out_with_keys_mouse_and_numbers(page: Page) -> None:
 def test_one_side_grows_and_the_result_grows_again(page: Page) -> None:
     open_tab(page, "outpaint")
     page.set_input_files("#outpaint_frame_file", png())
-    fill_tab(page, "outpaint", **QUICK, outpaint__right=32)
+    still = {f"outpaint__{side}": 0 for side in ("left", "up", "down")}
+    fill_tab(page, "outpaint", **QUICK, **still, outpaint__right=32)
     job = generated(page, "outpaint")
     assert job["state"] == "done", job["error"]
     assert (job["images"][0]["width"], job["images"][0]["height"]) == (96, 64)
