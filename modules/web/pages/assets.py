@@ -22,6 +22,7 @@ STYLESHEETS = (
     "overlays.css",
     "form.css",
     "output.css",
+    "compare.css",
     "canvas.css",
     "img2img.css",
     "image-info.css",

@@ -6,14 +6,14 @@ import { view } from "./viewer.js";
 import { live } from "./live.js";
 import { button, h, icon } from "./dom.js";
 import { infotext } from "./words.js";
+import { madeFrom, workedOn } from "./job-inputs.js";
 import { PictureTools } from "./picture-tools.js";
+import { emptyStage } from "./empty-stage.js";
 import { ProgressBar } from "./progress-bar.js";
 import { jobNotes, keptPixels, seams } from "./job-notes.js";
 
-const { t, has, config } = window.Easel;
+const { t, config } = window.Easel;
 const ACTIVE = ["queued", "running"];
-
-const inputAddress = (ref) => `/easel/v1/inputs/${ref.slice("input:".length)}`;
 
 class Output extends HTMLElement {
   job = null;
@@ -174,7 +174,7 @@ class Output extends HTMLElement {
     if (page.options.do_not_show_images && this.images.length)
       this.#stageWith("empty", h("p", { class: "nothing" }, t("output.hidden")));
     else if (this.running && this.watching) this.#drawLive(preview);
-    else if (!this.images.length) this.#stageWith("empty", this.#empty());
+    else if (!this.images.length) this.#stageWith("empty", emptyStage(this.job, this.tab));
     else if (this.selected === null)
       this.#stageWith("grid", ...this.images.map((image, at) => this.#tile(image, at)));
     else if (this.comparing && this.canCompare) this.#drawComparison(this.images[this.selected]);
@@ -183,8 +183,8 @@ class Output extends HTMLElement {
 
   #drawLive(preview) {
     const last = this.images.at(-1);
-    const source = this.#inputs[this.images.length] ?? this.#inputs[0];
-    const start = this.tab === "extras" && source ? config.root + inputAddress(source) : null;
+    const source = this.tab === "extras" ? workedOn(this.job, this.images.length) : null;
+    const start = source && config.root + source;
     const url = preview?.url ?? start ?? (last && config.root + last.url);
     let image = this.stage.querySelector("img.live");
     if (!url) {
@@ -207,30 +207,6 @@ class Output extends HTMLElement {
 
   #blank() {
     return h("div", { class: "blank", style: this.#shape() }, icon("spark"));
-  }
-
-  #empty() {
-    if (this.job?.state === "failed" || this.job?.state === "parked") {
-      return h(
-        "div",
-        { class: "nothing failed", role: "alert" },
-        icon("error"),
-        h("p", {}, this.job.error || t("output.failed")),
-      );
-    }
-    if (this.job?.state === "interrupted" || this.job?.state === "cancelled") {
-      return h("div", { class: "nothing" }, icon("stop"), h("p", {}, t("output.stopped")));
-    }
-    return h(
-      "div",
-      { class: "nothing" },
-      icon("picture"),
-      h("p", {}, t("output.empty")),
-      h("p", { class: "small" }, t(has(`${this.tab}.empty_hint`) ? `${this.tab}.empty_hint` : "output.empty_hint")),
-      this.tab !== "extras" &&
-        page.model.description &&
-        h("p", { class: "small model" }, page.model.description),
-    );
   }
 
   #stageWith(kind, ...nodes) {
@@ -275,22 +251,9 @@ class Output extends HTMLElement {
     );
   }
 
-  /** References to the pictures that the job works on. */
-  get #inputs() {
-    const { images = [], init_images: starts = [], firstpass_image: first } = this.job?.request ?? {};
-    const found = first ? [first] : images.length ? images : starts;
-    return found.filter((ref) => ref?.startsWith?.("input:"));
-  }
-
   /** The address of the picture that the chosen one was made from, or null. */
   get #before() {
-    const inputs = this.#inputs;
-    const image = this.images[this.selected];
-    const single = this.images.filter((one) => one.kind === "image");
-    let ref = inputs.length === 1 ? inputs[0] : null;
-    if (inputs.length === single.length) ref = inputs[single.indexOf(image)];
-    ref = image?.input ?? ref; // said by the job itself where one picture gives several
-    return ref ? inputAddress(ref) : null;
+    return madeFrom(this.job, this.images, this.images[this.selected]);
   }
 
   get canCompare() {
