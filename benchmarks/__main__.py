@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import clicks, extras, loading, machine, startup, steps
+from benchmarks import clicks, extras, inpaint, loading, machine, startup, steps
 from benchmarks.plan import Plan
 
 GROUPS: dict[str, Callable[[Plan], dict[str, object]]] = {
@@ -21,6 +21,7 @@ GROUPS: dict[str, Callable[[Plan], dict[str, object]]] = {
     "sd15": steps.measure_sd15,
     "loading": loading.measure,
     "extras": extras.measure,
+    "inpaint": inpaint.measure,
 }
 
 
