@@ -70,6 +70,7 @@ def test_png_info_says_who_wrote_a_picture_and_sends_it_on(page: Page, picture) 
 
 
 def test_all_pictures_of_a_batch_come_as_one_archive(page: Page, server) -> None:
+    open_tab(page, "txt2img")
     fill_tab(page, "txt2img", **QUICK, batch_size=2, seed=30)
     job = generated(page, "txt2img")
     with page.expect_download() as download:
@@ -80,8 +81,7 @@ def test_all_pictures_of_a_batch_come_as_one_archive(page: Page, server) -> None
     page.locator("#txt2img_gallery .tile").nth(1).click()
     page.click("#save_txt2img")
     expect(page.locator(".easel-toast.success").filter(has_text="log")).to_be_visible()
-    kept = list((server.data_dir / "log" / "images").glob("*.png"))
-    assert [path.name for path in kept] == [job["images"][1]["name"]]
+    assert (server.data_dir / "log" / "images" / job["images"][1]["name"]).is_file()
 
 
 def test_a_picture_stays_with_its_tab_over_a_reload(page: Page) -> None:
