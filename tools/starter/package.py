@@ -16,7 +16,7 @@ from tools.starter.chinese import write_dictionary
 from tools.starter.concepts import load_concepts
 from tools.starter.config import Config
 from tools.starter.fetch import sources_of
-from tools.starter.sampling import build_scheduler, read_prompts
+from tools.starter.sampling import build_scheduler
 from tools.starter.steps import save_atomically
 from tools.starter.text_encoder import load_text_encoder
 from tools.starter.tokenizer import build_tokenizer
@@ -37,6 +37,22 @@ _PARTS = (
 log = logging.getLogger(__name__)
 LICENCES = Path(__file__).with_name("licences")
 DICTIONARY = "zh.json"
+EXAMPLES = (
+    "a red apple on a blue background",
+    "a dog on a green background",
+    "a blue car",
+    "a castle",
+    "a penguin",
+    "a purple fish",
+    "a rocket on a yellow background",
+    "a hamburger",
+    "a snowman, light blue background",
+    "a teapot on a light blue background",
+    "a star on a purple background",
+    "a strawberry",
+    "蓝色背景上的红苹果",
+)
+"""What the page offers; each was looked at."""
 _TOKENIZER_FILES = ("vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -142,8 +158,8 @@ def _notice(config: Config) -> str:
 
 def _sidecar(config: Config) -> str:
     content = {
-        "description": "Easel's own starter model: single objects in a flat cartoon style, "
-        "128 x 128 pixels. Ask for one thing of its vocabulary, on a plain colour if you like.",
+        "description": "Easel's own starter model: things in a flat cartoon style, 128 x 128 "
+        "pixels. Ask for one thing of its vocabulary, in a colour, on a plain colour.",
         "default_parameters": {
             "width": config.picture_size,
             "height": config.picture_size,
@@ -152,6 +168,6 @@ def _sidecar(config: Config) -> str:
             "cfg_scale": config.guidance_scale,
         },
         "dictionary": DICTIONARY,
-        "example_prompts": read_prompts(),
+        "example_prompts": list(EXAMPLES),
     }
-    return json.dumps(content, indent=2) + "\n"
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
