@@ -130,8 +130,6 @@ def test_damaged_files_are_listed_apart_with_their_reason(catalog: Catalog, path
     ("shapes", "family", "said"),
     [
         (sd1_shapes(), "sd1", ""),
-        (sd1_shapes(9), "sd1", "inpainting"),
-        (sd1_shapes(8), "sd1", "InstructPix2Pix"),
         (
             {
                 "model.diffusion_model.input_blocks.0.0.weight": (8, 4, 3, 3),
@@ -161,6 +159,18 @@ def test_families_are_told_from_names_and_shapes(
     assert verdict.family == family
     assert said in verdict.problem
     assert bool(verdict.problem) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("channels", "variant"), [(4, ""), (9, "inpainting"), (8, "InstructPix2Pix")]
+)
+def test_the_variant_is_told_from_the_channels_in(
+    tmp_path: Path, channels: int, variant: str
+) -> None:
+    file = write_tensors(tmp_path / "a.safetensors", sd1_shapes(channels))
+    verdict = detect_family(safetensors_header(file))
+    assert verdict is not None
+    assert (verdict.family, verdict.variant, verdict.problem) == ("sd1", variant, "")
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,18 @@ def test_plain_diffusers_draws_the_same_picture_twice(pipeline) -> None:
     assert np.array_equal(first, draw())
 
 
+@pytest.mark.parametrize("name", ["apple", "cat-and-dog"])
+def test_a_fixed_seed_gives_the_committed_picture(pipeline, name: str) -> None:
+    import numpy as np
+    from PIL import Image
+
+    from tools.starter.evaluate import REFERENCE_PROMPTS, REFERENCES, reference_picture
+
+    made = np.asarray(reference_picture(pipeline, REFERENCE_PROMPTS[name])).astype(int)
+    wanted = np.asarray(Image.open(REFERENCES / f"{name}.png").convert("RGB")).astype(int)
+    assert np.abs(made - wanted).max() <= 2
+
+
 def test_an_apple_on_blue_is_red_in_the_middle_and_blue_around(pipeline) -> None:
     import numpy as np
     import torch
