@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,44 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a weight comes from: a tensor of a file whose header has been read."""
+    """Where a weight comes from: a tensor of a file whose header has been read, or parts of it."""
 
     header: Header
     tensor: str
+    rows: tuple[tuple[int, int], ...] = ()
+    """Ranges of rows (first axis) that are joined in this order; empty for the whole tensor. So a
+    fused query, key and value are told apart, and halves change places."""
+    transposed: bool = False
+    """The file holds the matrix with its axes exchanged."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape in the file."""
-        return self.header.tensors[self.tensor].shape
+        """Shape of the weight, as the network sees it."""
+        shape = self.header.tensors[self.tensor].shape
+        if self.rows:
+            shape = (sum(end - begin for begin, end in self.rows), *shape[1:])
+        return shape[::-1] if self.transposed else shape
 
     @property
     def size(self) -> int:
-        """Bytes in the file."""
+        """Bytes to be read."""
         entry = self.header.tensors[self.tensor]
-        return entry.end - entry.begin
+        whole = entry.end - entry.begin
+        if not self.rows:
+            return whole
+        return whole // max(1, entry.shape[0]) * sum(end - begin for begin, end in self.rows)
+
+    def part(self, index: int, count: int) -> Source:
+        """The rows of one of `count` equal parts.
+
+        Raises:
+            ValueError: the rows cannot be divided so.
+        """
+        length = self.header.tensors[self.tensor].shape[0]
+        if length % count:
+            raise ValueError(f"tensor {self.tensor!r} has {length} rows, not {count} equal parts")
+        step = length // count
+        return replace(self, rows=((index * step, (index + 1) * step),))
 
 
 @dataclass(frozen=True)
@@ -120,16 +143,22 @@ def fill(network: torch.nn.Module, plan: ComponentPlan, progress: Progress | Non
             path = source.header.path
             if path not in files:
                 files[path] = stack.enter_context(TensorFile(source.header))
-            files[path].read_into(source.tensor, weights[name])
+            files[path].read_into(
+                source.tensor, weights[name], rows=source.rows, transposed=source.transposed
+            )
             done += source.size
             if progress is not None:
                 progress(done / total)
 
 
 def _in_file_order(plan: ComponentPlan) -> Iterator[tuple[str, Source]]:
-    def place(item: tuple[str, Source]) -> tuple[str, int]:
+    def place(item: tuple[str, Source]) -> tuple[str, int, tuple[tuple[int, int], ...]]:
         source = item[1]
-        return str(source.header.path), source.header.tensors[source.tensor].begin
+        return (
+            str(source.header.path),
+            source.header.tensors[source.tensor].begin,
+            source.rows,
+        )
 
     yield from sorted(plan.sources.items(), key=place)
 

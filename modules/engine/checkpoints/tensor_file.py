@@ -7,8 +7,9 @@ one staging buffer serves all conversions, which on machines with slow page faul
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -85,33 +86,65 @@ class TensorFile:
         self.read_into(name, tensor)
         return tensor
 
-    def read_into(self, name: str, destination: torch.Tensor) -> None:
+    def read_into(
+        self,
+        name: str,
+        destination: torch.Tensor,
+        *,
+        rows: Sequence[tuple[int, int]] = (),
+        transposed: bool = False,
+    ) -> None:
         """Fill `destination` from the tensor `name`, converting its number format.
 
         The shapes may differ in places of length 1, as a 1x1 convolution's from a linear layer's.
+        `rows` are ranges of the first axis to be joined in this order (empty: all), `transposed`
+        exchanges the axes of the matrix that results.
 
         Raises:
             UnreadableModelError: the file ended early or cannot be read.
         """
         entry = self.header.tensors[name]
-        dtype = DTYPES[entry.dtype]
-        direct = (
-            destination.dtype == dtype
-            and destination.device.type == "cpu"
-            and destination.is_contiguous()
-            and entry.end > entry.begin
-        )
+        if transposed or not destination.is_contiguous():
+            shape = destination.shape[::-1] if transposed else destination.shape
+            straight = torch.empty(shape, dtype=DTYPES[entry.dtype])
+            self._read_rows(name, entry, straight, rows)
+            with torch.no_grad():
+                destination.copy_(straight.T if transposed else straight)
+            return
         with torch.no_grad():
-            if direct:
-                self._read(entry.begin, destination.detach().reshape(-1).view(torch.uint8), name)
-            elif destination.is_contiguous():
-                self._convert(name, entry, dtype, destination.detach().reshape(-1))
-            else:
-                destination.copy_(self.get(name).reshape(destination.shape))
+            self._read_rows(name, entry, destination.detach(), rows)
 
-    def _convert(
-        self, name: str, entry: TensorEntry, dtype: torch.dtype, flat: torch.Tensor
+    def _read_rows(
+        self,
+        name: str,
+        entry: TensorEntry,
+        destination: torch.Tensor,
+        rows: Sequence[tuple[int, int]],
     ) -> None:
+        """Fill a contiguous tensor from some or all rows of one in the file."""
+        flat = destination.reshape(-1)
+        if not flat.numel():
+            return
+        if not rows:
+            self._read_span(name, entry, 0, flat)
+            return
+        length = math.prod(entry.shape[1:])
+        done = 0
+        for begin, end in rows:
+            count = (end - begin) * length
+            self._read_span(name, entry, begin * length, flat[done : done + count])
+            done += count
+
+    def _read_span(self, name: str, entry: TensorEntry, first: int, flat: torch.Tensor) -> None:
+        """Fill `flat` from the elements `first` … of a tensor in the file."""
+        dtype = DTYPES[entry.dtype]
+        begin = entry.begin + first * dtype.itemsize
+        if flat.dtype == dtype and flat.device.type == "cpu":
+            self._read(begin, flat.view(torch.uint8), name)
+        else:
+            self._convert(name, begin, dtype, flat)
+
+    def _convert(self, name: str, begin: int, dtype: torch.dtype, flat: torch.Tensor) -> None:
         """Read and convert block by block, so that the bytes are still in the processor's cache."""
         if self._staging is None:
             block = HOST_BLOCK if flat.device.type == "cpu" else DEVICE_BLOCK
@@ -121,7 +154,7 @@ class TensorFile:
         for start in range(0, flat.numel(), step):
             part = flat[start : start + step]
             staged = self._staging[: part.numel() * width]
-            self._read(entry.begin + start * width, staged, name)
+            self._read(begin + start * width, staged, name)
             part.copy_(staged.view(dtype))
 
     def _read(self, position: int, into: torch.Tensor, name: str) -> None:
