@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from modules.catalog.hashes import SHORT
+from modules.engine.adapters.merged import ModelAdapters
 from modules.engine.checkpoints.families.base import FamilyAdapter, ModelPlan
 from modules.engine.checkpoints.preview import PreviewFactors, preview_factors
 from modules.engine.checkpoints.taesd import TaesdDecoder, load_taesd
@@ -47,12 +48,15 @@ class LoadedModel:
     """The separate VAE, if one is in use."""
     vae_sha256: str = ""
     codec: VaeCodec = field(init=False)
+    adapters: ModelAdapters = field(init=False)
+    """LoRA and its kin, merged into the networks."""
     tiling: bool = field(default=False, init=False)
     _factors: PreviewFactors | None = field(default=None, init=False)
     _taesd: tuple[TaesdDecoder | None] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.codec = VaeCodec(self.networks["vae"], self.plan.components["vae"].config)
+        self.adapters = ModelAdapters(self.networks)
 
     @property
     def path(self) -> Path:

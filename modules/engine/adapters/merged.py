@@ -1,0 +1,293 @@
+"""Adapters merged into a model's resident weights, the originals kept beside them.
+
+Merged weights cost nothing while pictures are made, whatever the number of adapters. The originals
+of the weights that are changed stay in memory; putting them back gives the same bytes as before.
+Only what differs from the last call is worked on: a weight whose adapters and strengths are the
+same stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from modules.engine.adapters.targets import Piece
+from modules.engine.memory import wake
+
+if TYPE_CHECKING:
+    from modules.engine.adapters.fitting import FittedAdapter, FittedPart
+
+Place = tuple[str, str]
+"""Network and path of a layer in it."""
+Parts = tuple[tuple[Hashable, str, float, int | None], ...]
+"""What is merged into a layer: adapter, entry, strength, rank limit, in order."""
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How strongly one adapter acts at one moment."""
+
+    text: float = 1.0
+    image: float = 1.0
+    """Of the denoising network."""
+    rank: int | None = None
+    """Use only so many ranks of a LoRA (A1111's `dyn`)."""
+    blocks: Mapping[str, float] | None = None
+    """Further factors by block; blocks that are not named have 1."""
+
+    def of(self, part: FittedPart) -> float:
+        """The strength of one entry."""
+        usual = self.text if part.target.is_text else self.image
+        if self.blocks is None:
+            return usual
+        return usual * self.blocks.get(part.target.block, 1.0)
+
+    def key(self) -> Hashable:
+        """Equal for equal effects on text encoders."""
+        base = 1.0 if self.blocks is None else self.blocks.get("BASE", 1.0)
+        return self.text * base, self.rank
+
+
+@dataclass(frozen=True)
+class Use:
+    """One adapter at one strength."""
+
+    adapter: FittedAdapter
+    strength: Strength
+
+
+class ModelAdapters:
+    """The adapters of one loaded model. One thread works with it."""
+
+    def __init__(self, networks: Mapping[str, torch.nn.Module]) -> None:
+        self._networks = networks
+        self._originals: dict[tuple[str, str, str], Tensor | None] = {}
+        """By network, layer and "weight" or "bias"; None for a bias that was not there."""
+        self._merged: dict[Place, Parts] = {}
+        self._text: Hashable = ()
+        self.before_change: list[Callable[[str], None]] = []
+        """Called with a network's key before its weights change, as copies become stale."""
+
+    @property
+    def text_key(self) -> Hashable:
+        """Equal while the text encoders have the same weights: part of the key of cached texts."""
+        return self._text
+
+    @property
+    def active(self) -> bool:
+        """Whether any weight differs from the checkpoint's."""
+        return bool(self._originals)
+
+    def apply(self, uses: Sequence[Use]) -> None:
+        """Make the weights those of the checkpoint with exactly these adapters, in this order.
+
+        Raises:
+            RuntimeError: memory ran out; the weights are the checkpoint's then.
+        """
+        with torch.inference_mode(False), torch.no_grad():
+            try:
+                self._apply(uses)
+            except BaseException:
+                self._restore(tuple(self._merged))
+                raise
+
+    def remove_all(self) -> None:
+        """Give the checkpoint's weights back, bit for bit, and free what was kept of them."""
+        with torch.inference_mode(False), torch.no_grad():
+            self._restore(tuple(self._merged))
+
+    # -- merging --------------------------------------------------------------------------------
+
+    def _apply(self, uses: Sequence[Use]) -> None:
+        groups = _groups(uses)
+        wanted = {place for group in groups for place in group.places}
+        told: set[str] = set()
+        self._restore([place for place in self._merged if place not in wanted], told)
+        for group in groups:
+            if any(self._merged.get(place) != group.key for place in group.places):
+                self._tell(group.places[0][0], told)
+                self._merge(group)
+        self._text = tuple(
+            (use.adapter.key, use.strength.key())
+            for use in uses
+            if use.adapter.touches_text and use.strength.text
+        )
+
+    def _merge(self, group: _Group) -> None:
+        """Compute the weights of some layers from their originals and write them."""
+        work: dict[Place, _Layer] = {}
+        for place in group.places:
+            # Noted before anything is written: whatever happens, it can be put back.
+            self._merged[place] = ()
+            work[place] = self._layer(place)
+        for part, strength, rank in group.parts:
+            weight = _joined(part.target.pieces, work)
+            change = part.change(weight, rank)
+            if change.weight is not None:
+                _add(part.target.pieces, work, change.weight, strength, "weight")
+            if change.bias is not None:
+                _add(part.target.pieces, work, change.bias, strength, "bias")
+        for place, layer in work.items():
+            self._write(place, layer)
+            self._merged[place] = group.key
+
+    def _layer(self, place: Place) -> _Layer:
+        """A layer's original weights in 32 bits, where they are computed with."""
+        module = self._module(place)
+        weight = self._original(place, "weight", module.weight)
+        device = module.weight.device
+        bias = self._original(place, "bias", getattr(module, "bias", None))
+        return _Layer(
+            weight.to(device=device, dtype=torch.float32, copy=True),
+            None if bias is None else bias.to(device=device, dtype=torch.float32, copy=True),
+        )
+
+    def _original(self, place: Place, name: str, now: Tensor | None) -> Tensor | None:
+        key = (*place, name)
+        if key not in self._originals:
+            return now
+        return self._originals[key]
+
+    def _write(self, place: Place, layer: _Layer) -> None:
+        module = self._module(place)
+        for name, value in (("weight", layer.weight), ("bias", layer.bias)):
+            if name not in layer.changed:
+                continue
+            now = getattr(module, name, None)
+            key = (*place, name)
+            if key not in self._originals:
+                # In main memory: devices have none to spare, and copying back is exact.
+                self._originals[key] = None if now is None else now.detach().to("cpu", copy=True)
+            dtype = module.weight.dtype if now is None else now.dtype
+            if dtype.itemsize == 1:  # larger numbers would become NaN
+                value = value.clamp(torch.finfo(dtype).min, torch.finfo(dtype).max)
+            if now is None:
+                setattr(module, name, torch.nn.Parameter(value.to(dtype), requires_grad=False))
+            else:
+                now.copy_(value)
+
+    # -- putting back ---------------------------------------------------------------------------
+
+    def _restore(self, places: Iterable[Place], told: set[str] | None = None) -> None:
+        told = set() if told is None else told
+        for place in places:
+            self._tell(place[0], told)
+            module = self._module(place)
+            for name in ("weight", "bias"):
+                key = (*place, name)
+                if key not in self._originals:
+                    continue
+                original = self._originals.pop(key)
+                if original is None:
+                    setattr(module, name, None)
+                else:
+                    getattr(module, name).copy_(original)
+            self._merged.pop(place, None)
+        if not self._merged:
+            self._text = ()
+
+    def _tell(self, network: str, told: set[str]) -> None:
+        if network not in told:
+            told.add(network)
+            wake(self._networks[network])
+            for listener in self.before_change:
+                listener(network)
+
+    def _module(self, place: Place) -> torch.nn.Module:
+        network, path = place
+        return self._networks[network].get_submodule(path)
+
+
+@dataclass
+class _Layer:
+    """A layer's weights while they are computed, in 32 bits."""
+
+    weight: Tensor
+    bias: Tensor | None
+    changed: set[str] = field(default_factory=set)
+    """"weight", "bias", or both."""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Layers that have to be computed together, and what is merged into them, in order."""
+
+    places: tuple[Place, ...]
+    parts: tuple[tuple[FittedPart, float, int | None], ...]
+    key: Parts
+
+
+def _groups(uses: Sequence[Use]) -> list[_Group]:
+    """Entries by the layers that they change; entries that share a layer come together."""
+    order: list[tuple[FittedPart, float, int | None, Hashable]] = []
+    for use in uses:
+        for part in use.adapter.parts:
+            strength = use.strength.of(part)
+            if strength:
+                order.append((part, strength, use.strength.rank, use.adapter.key))
+    leader: dict[Place, Place] = {}
+
+    def head(place: Place) -> Place:
+        while leader.setdefault(place, place) != place:
+            place = leader[place]
+        return place
+
+    for part, *_ in order:
+        places = _places(part)
+        for place in places[1:]:
+            leader[head(place)] = head(places[0])
+    members: dict[Place, dict[Place, None]] = {}
+    parts: dict[Place, list[tuple[FittedPart, float, int | None, Hashable]]] = {}
+    for entry in order:
+        places = _places(entry[0])
+        first = head(places[0])
+        members.setdefault(first, {}).update(dict.fromkeys(places))
+        parts.setdefault(first, []).append(entry)
+    return [
+        _Group(
+            places=tuple(places),
+            parts=tuple((part, strength, rank) for part, strength, rank, _ in parts[first]),
+            key=tuple(
+                (key, part.name, strength, rank) for part, strength, rank, key in parts[first]
+            ),
+        )
+        for first, places in members.items()
+    ]
+
+
+def _places(part: FittedPart) -> tuple[Place, ...]:
+    return tuple(dict.fromkeys((piece.network, piece.module) for piece in part.target.pieces))
+
+
+def _joined(pieces: Sequence[Piece], work: Mapping[Place, _Layer]) -> Tensor:
+    """The weights of the pieces, one below the other."""
+    found = [_cut(work[piece.network, piece.module].weight, piece) for piece in pieces]
+    return found[0] if len(found) == 1 else torch.cat(found)
+
+
+def _add(
+    pieces: Sequence[Piece],
+    work: Mapping[Place, _Layer],
+    change: Tensor,
+    strength: float,
+    name: str,
+) -> None:
+    """Add ``strength * change`` to the pieces' weights or biases; ``change`` has all their rows."""
+    begin = 0
+    for piece in pieces:
+        layer = work[piece.network, piece.module]
+        count = len(_cut(layer.weight, piece))
+        rows = change[begin : begin + count]
+        begin += count
+        if name == "bias" and layer.bias is None:
+            layer.bias = torch.zeros(len(layer.weight), device=layer.weight.device)
+        _cut(getattr(layer, name), piece).add_(rows, alpha=strength)
+        layer.changed.add(name)
+
+
+def _cut(rows: Tensor, piece: Piece) -> Tensor:
+    return rows if piece.rows is None else rows[piece.rows[0] : piece.rows[1]]
