@@ -11,6 +11,11 @@ from modules.catalog.header import Header
 
 UNET = "model.diffusion_model."
 FIRST_CONVOLUTION = UNET + "input_blocks.0.0.weight"
+LABEL_EMBEDDING = (
+    UNET + "label_emb.0.0.weight",
+    "model_ema.diffusion_modellabel_emb00weight",
+)
+"""What SDXL and unCLIP are told beside the text goes through this layer; alone, or EMA-only."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 
 from modules.catalog.hashes import SHORT
 from modules.engine.adapters.merged import ModelAdapters
-from modules.engine.checkpoints.families.base import FamilyAdapter, ModelPlan
+from modules.engine.checkpoints.families.base import FamilyAdapter, ModelPlan, PictureFacts
 from modules.engine.checkpoints.preview import PreviewFactors, preview_factors
 from modules.engine.checkpoints.taesd import TaesdDecoder, load_taesd
 from modules.engine.checkpoints.tiling import set_circular_padding
@@ -57,6 +57,16 @@ class LoadedModel:
     def __post_init__(self) -> None:
         self.codec = VaeCodec(self.networks["vae"], self.plan.components["vae"].config)
         self.adapters = ModelAdapters(self.networks)
+        self.conditioner.weights_key = lambda: self.adapters.text_key
+
+    def settle(self) -> None:
+        """Find out what only filled networks tell; called once, when the weights are there."""
+        plan = self.adapter.settled(self.plan, self.networks)
+        if plan is not self.plan:
+            from modules.engine.sampling.model_sampling import ModelSampling
+
+            self.plan = plan
+            self.model_sampling = ModelSampling.from_scheduler_config(dict(plan.scheduler))
 
     @property
     def path(self) -> Path:
@@ -149,9 +159,11 @@ class LoadedModel:
         """
         return self.adapter.predict(self.networks["unet"], x, timestep, conditioning, added)
 
-    def added_conditioning(self, *, batch: int, width: int, height: int) -> Mapping[str, Any]:
-        """Further inputs of the network that depend on the picture's size in pixels."""
-        return self.adapter.added_conditioning(batch=batch, width=width, height=height)
+    def added_conditioning(
+        self, picture: PictureFacts, *, negative: bool = False
+    ) -> Mapping[str, torch.Tensor]:
+        """Further inputs of the network for one picture; see `FamilyAdapter`."""
+        return self.adapter.added_conditioning(self.plan, picture, negative=negative)
 
     def encode_prompts(
         self, texts: tuple[str, ...], options: TextOptions | None = None

@@ -23,6 +23,7 @@ _UNET_BLOCKS = frozenset(
         "CrossAttnDownBlock2D",
         "DownBlock2D",
         "UNetMidBlock2DCrossAttn",
+        "UNetMidBlock2D",
         "CrossAttnUpBlock2D",
         "UpBlock2D",
     }
@@ -40,6 +41,7 @@ _TEXT_KEYS = frozenset(
         "bos_token_id",
         "eos_token_id",
         "pad_token_id",
+        "projection_dim",
     }
 )
 _VAE_BLOCKS = frozenset({"DownEncoderBlock2D", "UpDecoderBlock2D"})
@@ -75,6 +77,16 @@ def build_clip_text(config: Mapping[str, Any]) -> torch.nn.Module:
     return CLIPTextModel(CLIPTextConfig(**arguments))
 
 
+def build_clip_text_projection(config: Mapping[str, Any]) -> torch.nn.Module:
+    """transformers' `CLIPTextModelWithProjection`, whose summary is projected."""
+    make_torchvision_importable()
+    from transformers.models.clip.configuration_clip import CLIPTextConfig
+    from transformers.models.clip.modeling_clip import CLIPTextModelWithProjection
+
+    arguments = _arguments(CLIPTextConfig, {k: v for k, v in config.items() if k in _TEXT_KEYS})
+    return CLIPTextModelWithProjection(CLIPTextConfig(**arguments))
+
+
 def build_taesd_decoder(config: Mapping[str, Any]) -> torch.nn.Module:
     """The decoder of diffusers' `AutoencoderTiny`."""
     make_torchvision_importable()
@@ -98,6 +110,7 @@ BUILDERS: Mapping[str, Callable[[Mapping[str, Any]], torch.nn.Module]] = {
     "unet": build_unet,
     "vae": build_vae,
     "clip_text": build_clip_text,
+    "clip_text_projection": build_clip_text_projection,
     "taesd_decoder": build_taesd_decoder,
 }
 

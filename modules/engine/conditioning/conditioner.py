@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,25 @@ import torch
 from modules.engine.conditioning.conditioning import Conditioning
 from modules.engine.conditioning.emphasis import NONE, ORIGINAL, apply_emphasis
 from modules.engine.conditioning.schedule import ConditioningSchedule, ScheduledPart
-from modules.engine.conditioning.towers import TextTower
+from modules.engine.conditioning.towers import (
+    ALWAYS,
+    NEVER,
+    ON_REQUEST,
+    OWN_LAYER,
+    PlacedVectors,
+    TextStates,
+    TextTower,
+)
+from modules.engine.conditioning.words import LearnedWords
 from modules.prompts.attention import parse_attention
 from modules.prompts.chunks import Chunk, TokenRun, chunk_tokens, pad_chunk
 from modules.prompts.plan import PromptPlan
 
 CACHED_GROUPS = 64
+
+Join = Callable[[Sequence[TextStates]], Conditioning]
+"""Makes one conditioning of what the encoders say about some texts, in the order of the towers:
+states [texts, tokens, width] and summaries [texts, width] of each."""
 
 
 @dataclass(frozen=True)
@@ -28,61 +41,116 @@ class TextOptions:
     """1 uses all layers of the text encoder, 2 leaves out the last, …"""
     emphasis: str = ORIGINAL
     comma_backtrack: int = 20
+    skip_on_request: bool = False
+    """Clip skip also counts for encoders whose family has a layer of its own (SDXL's CLIP-L)."""
+    zero_empty_negative: bool = True
+    """An empty negative prompt is nothing at all (zeros), in families that were trained so."""
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> TextOptions:
-        """From `CLIP_stop_at_last_layers`, `emphasis` and `comma_padding_backtrack`."""
+        """From `CLIP_stop_at_last_layers`, `emphasis`, `comma_padding_backtrack`,
+        `sdxl_clip_l_skip` and `sdxl_zero_empty_negative`."""
         return cls(
             clip_skip=int(options.get("CLIP_stop_at_last_layers", 1)),
             emphasis=str(options.get("emphasis", ORIGINAL)),
             comma_backtrack=int(options.get("comma_padding_backtrack", 20)),
+            skip_on_request=bool(options.get("sdxl_clip_l_skip", False)),
+            zero_empty_negative=bool(options.get("sdxl_zero_empty_negative", True)),
         )
+
+
+def join_widths(parts: Sequence[TextStates]) -> Conditioning:
+    """Put the encoders' states side by side, the shorter ones lengthened by their last state.
+
+    The last encoder's summary is the one that families with several encoders use.
+    """
+    longest = max(part.states.shape[1] for part in parts)
+    joined = torch.cat([_lengthened(part.states, longest) for part in parts], dim=-1)
+    return Conditioning(joined, parts[-1].pooled)
 
 
 class Conditioner:
     """Encodes prompts for one loaded model and remembers the last ones."""
 
-    def __init__(self, towers: Sequence[TextTower], capacity: int = CACHED_GROUPS) -> None:
+    words: LearnedWords | None = None
+    """Learned words (textual inversion) to be found in prompts."""
+    weights_key: Callable[[], Hashable] = staticmethod(tuple)
+    """Tells the state of the encoders' weights, which adapters change; part of the cache's keys."""
+
+    def __init__(
+        self,
+        towers: Sequence[TextTower],
+        capacity: int = CACHED_GROUPS,
+        *,
+        join: Join = join_widths,
+        zero_empty_negative: bool = False,
+    ) -> None:
+        """
+        Args:
+            join: how the family puts its encoders' states together.
+            zero_empty_negative: the family was trained with zeros for "no text".
+        """
         self.towers = tuple(towers)
         self.capacity = capacity
-        self._cache: OrderedDict[tuple[tuple[str, ...], TextOptions], tuple[Conditioning, ...]]
-        self._cache = OrderedDict()
+        self._join = join
+        self._zero_empty_negative = zero_empty_negative
+        self._cache: OrderedDict[Hashable, tuple[Conditioning, ...]] = OrderedDict()
 
     def effective_clip_skip(self, clip_skip: int) -> int:
         """The clip skip that is really used: an encoder cannot skip more layers than it has."""
-        return max(1, min(clip_skip, *(tower.layers for tower in self.towers)))
+        layers = [tower.layers for tower in self.towers if _skips(tower) != NEVER]
+        return max(1, min(clip_skip, *layers)) if layers else clip_skip
 
     def encode(self, text: str, options: TextOptions | None = None) -> Conditioning:
         """Encode one text alone: context [1, 77 * chunks, width]."""
         return self.encode_group((text,), options)[0]
 
     def encode_group(
-        self, texts: Sequence[str], options: TextOptions | None = None
+        self,
+        texts: Sequence[str],
+        options: TextOptions | None = None,
+        *,
+        negative: bool = False,
     ) -> tuple[Conditioning, ...]:
         """Encode texts that belong to one schedule, each to context [1, tokens, width].
 
         All get as many chunks as the longest, and emphasis restores their common mean, because
-        A1111 encodes the texts of one schedule as one batch.
+        A1111 encodes the texts of one schedule as one batch. Negative prompts without any text are
+        zeros in families that were trained so.
         """
         options = options or TextOptions()
-        key = (tuple(texts), options)
+        zero = (
+            negative
+            and self._zero_empty_negative
+            and options.zero_empty_negative
+            and not any(texts)
+        )
+        words = None if self.words is None else self.words.key
+        key = (tuple(texts), options, zero, self.weights_key(), words)
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
         encoded = self._encode(key[0], options)
+        if zero:
+            encoded = tuple(one.zeroed() for one in encoded)
         self._cache[key] = encoded
         while len(self._cache) > self.capacity:
             self._cache.popitem(last=False)
         return encoded
 
     def schedule(
-        self, plan: PromptPlan, options: TextOptions | None = None
+        self,
+        plan: PromptPlan,
+        options: TextOptions | None = None,
+        *,
+        negative: bool = False,
     ) -> ConditioningSchedule:
         """Encode everything a prompt needs over its steps."""
         parts = []
         for part in plan.parts:
             texts = tuple(dict.fromkeys(entry.text for entry in part.schedule))
-            encoded = dict(zip(texts, self.encode_group(texts, options), strict=True))
+            group = self.encode_group(texts, options, negative=negative)
+            encoded = dict(zip(texts, group, strict=True))
             entries = tuple((entry.end_step, encoded[entry.text]) for entry in part.schedule)
             parts.append(ScheduledPart(part.weight, entries))
         return ConditioningSchedule(tuple(parts))
@@ -92,54 +160,79 @@ class Conditioner:
         self._cache.clear()
 
     def _encode(self, texts: tuple[str, ...], options: TextOptions) -> tuple[Conditioning, ...]:
-        contexts, pooled = [], None
-        for tower in self.towers:
-            states, summary = _through_tower(tower, texts, options)
-            contexts.append(states)
-            # The last encoder's summary is the one that families with several encoders use.
-            pooled = summary
-        longest = max(states.shape[1] for states in contexts)
-        joined = torch.cat([_lengthened(states, longest) for states in contexts], dim=-1)
+        parts = [
+            self._through_tower(place, tower, texts, options)
+            for place, tower in enumerate(self.towers)
+        ]
+        return self._join(parts).rows()
+
+    def _through_tower(
+        self, place: int, tower: TextTower, texts: tuple[str, ...], options: TextOptions
+    ) -> TextStates:
+        """States [texts, tokens, width] and the summary [texts, width] of the first chunks."""
+        chunked = [tokenise(tower, text, options, self.words, place) for text in texts]
+        count = max(len(chunks) for chunks in chunked)
+        empty = pad_chunk(Chunk((), ()), tower.bos, tower.eos, tower.pad, tower.chunk_length)
+        skip = _clip_skip(tower, options)
+        columns, pooled = [], None
+        for number in range(count):
+            column = [chunks[number] if number < len(chunks) else empty for chunks in chunked]
+            ids = torch.tensor([chunk.ids for chunk in column])
+            said = tower.encode(ids, skip, self._placed(column, place))
+            weights = torch.tensor([chunk.weights for chunk in column])
+            columns.append(apply_emphasis(said.states, weights, options.emphasis))
+            if number == 0:
+                pooled = said.pooled
+        return TextStates(torch.cat(columns, dim=1), pooled)
+
+    def _placed(self, column: Sequence[Chunk], place: int) -> tuple[PlacedVectors, ...]:
+        """The learned words of a column of chunks, one per text."""
+        if self.words is None:
+            return ()
         return tuple(
-            Conditioning(
-                joined[index : index + 1],
-                None if pooled is None else pooled[index : index + 1],
-            )
-            for index in range(len(texts))
+            PlacedVectors(row, position, self.words.vectors(which.name, place))
+            for row, chunk in enumerate(column)
+            for position, which in chunk.embeddings
         )
 
 
-def tokenise(tower: TextTower, text: str, options: TextOptions) -> list[Chunk]:
-    """The chunks of one text, padded and with start and end tokens."""
+def tokenise(
+    tower: TextTower,
+    text: str,
+    options: TextOptions,
+    words: LearnedWords | None = None,
+    place: int = 0,
+) -> list[Chunk]:
+    """The chunks of one text, padded and with start and end tokens.
+
+    `words` are looked for in the tokens; `place` is the tower's among the model's.
+    """
+
+    def tokens(piece: str, weight: float = 1.0) -> TokenRun:
+        ids = tower.tokenizer.encode(piece)
+        return TokenRun(ids if words is None else words.find(ids, place), weight)
+
     if options.emphasis == NONE:
-        runs = [TokenRun(tower.tokenizer.encode(text))]
+        runs = [tokens(text)]
     else:
         runs = [
-            TokenRun(is_break=True)
-            if segment.is_break
-            else TokenRun(tower.tokenizer.encode(segment.text), segment.weight)
+            TokenRun(is_break=True) if segment.is_break else tokens(segment.text, segment.weight)
             for segment in parse_attention(text)
         ]
     cut = chunk_tokens(runs, tower.tokenizer.comma, tower.chunk_length, options.comma_backtrack)
     return [pad_chunk(chunk, tower.bos, tower.eos, tower.pad, tower.chunk_length) for chunk in cut]
 
 
-def _through_tower(
-    tower: TextTower, texts: tuple[str, ...], options: TextOptions
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """States [texts, tokens, width] and the summary [texts, width] of the first chunks."""
-    chunked = [tokenise(tower, text, options) for text in texts]
-    count = max(len(chunks) for chunks in chunked)
-    empty = pad_chunk(Chunk((), ()), tower.bos, tower.eos, tower.pad, tower.chunk_length)
-    columns, pooled = [], None
-    for place in range(count):
-        column = [chunks[place] if place < len(chunks) else empty for chunks in chunked]
-        states = tower.encode(torch.tensor([chunk.ids for chunk in column]), options.clip_skip)
-        weights = torch.tensor([chunk.weights for chunk in column])
-        columns.append(apply_emphasis(states.states, weights, options.emphasis))
-        if place == 0:
-            pooled = states.pooled
-    return torch.cat(columns, dim=1), pooled
+def _skips(tower: TextTower) -> str:
+    return getattr(tower, "skips", NEVER)
+
+
+def _clip_skip(tower: TextTower, options: TextOptions) -> int:
+    """What a tower is told: the user's clip skip where it counts, else to use its own layer."""
+    skips = _skips(tower)
+    if skips == ALWAYS or (skips == ON_REQUEST and options.skip_on_request):
+        return options.clip_skip
+    return OWN_LAYER
 
 
 def _lengthened(states: torch.Tensor, tokens: int) -> torch.Tensor:

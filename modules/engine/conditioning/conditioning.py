@@ -43,6 +43,21 @@ class Conditioning:
         tail = tail.expand(self.context.shape[0], -1, -1).to(self.context)
         return Conditioning(torch.cat([self.context, tail], dim=1), self.pooled)
 
+    def zeroed(self) -> Conditioning:
+        """Zeros of the same shape: no text at all."""
+        pooled = None if self.pooled is None else torch.zeros_like(self.pooled)
+        return Conditioning(torch.zeros_like(self.context), pooled)
+
+    def rows(self) -> tuple[Conditioning, ...]:
+        """Each picture's row alone."""
+        return tuple(
+            Conditioning(
+                self.context[index : index + 1],
+                None if self.pooled is None else self.pooled[index : index + 1],
+            )
+            for index in range(len(self.context))
+        )
+
     def expanded(self, batch: int) -> Conditioning:
         """One row repeated for `batch` pictures (a view, no memory)."""
         pooled = None if self.pooled is None else self.pooled.expand(batch, -1)

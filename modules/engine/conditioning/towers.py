@@ -11,6 +11,12 @@ import torch
 
 from modules.prompts.tokens import PromptTokenizer
 
+OWN_LAYER = 0
+"""Clip skip that stands for the layer that a tower's family was trained with."""
+ALWAYS, ON_REQUEST, NEVER = "always", "on request", "never"
+"""When the user's clip skip counts: in SD 1.x; in SDXL's CLIP-L, if the setting says so; else not,
+as in A1111."""
+
 START = "<|startoftext|>"
 END = "<|endoftext|>"
 MAX_TOKENIZER_BYTES = 64 * 1024 * 1024
@@ -49,31 +55,55 @@ class TextTower(Protocol):
     """Tokens per chunk without start and end: 75 for CLIP."""
     layers: int
     width: int
+    skips: str
+    """`ALWAYS`, `ON_REQUEST` or `NEVER`."""
 
     def encode(
         self, ids: torch.Tensor, clip_skip: int, vectors: Sequence[PlacedVectors] = ()
     ) -> TextStates:
-        """Encode chunks of ids [chunks, chunk_length + 2]. `clip_skip` 1 uses all layers."""
+        """Encode chunks of ids [chunks, chunk_length + 2].
+
+        `clip_skip` 1 uses all layers, 2 leaves out the last, … ; `OWN_LAYER` (0) is the family's.
+        """
 
 
 class ClipTower:
-    """transformers' `CLIPTextModel` with a CLIP tokenizer."""
+    """transformers' `CLIPTextModel`, with or without projection, and a CLIP tokenizer."""
 
-    pad = None
-
-    def __init__(self, network: torch.nn.Module, tokenizer_folder: Path) -> None:
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        tokenizer_folder: Path,
+        *,
+        layer: int = 1,
+        normed: bool = True,
+        skips: str = ALWAYS,
+        pad: int | None = None,
+    ) -> None:
+        """
+        Args:
+            layer: the layer that the family uses, counted from the end: 1 the last, 2 that before.
+            normed: the final layer norm is applied, whichever layer is used.
+            skips: when the user's clip skip counts.
+            pad: filler after the end token; None for the end token itself.
+        """
         self.network = network
         self.tokenizer = _read_tokenizer(tokenizer_folder)
-        embeddings = network.embeddings
+        self._text = getattr(network, "text_model", network)
+        embeddings = self._text.embeddings
         self.vocabulary, self.width = embeddings.token_embedding.weight.shape
-        self.layers = len(network.encoder.layers)
+        self.layers = len(self._text.encoder.layers)
         self.chunk_length = embeddings.position_embedding.weight.shape[0] - 2
         self.bos, self.eos = self._special(START), self._special(END)
+        self.skips = skips
+        self.pad = pad
+        self._layer = layer
+        self._normed = normed
 
     def encode(
         self, ids: torch.Tensor, clip_skip: int, vectors: Sequence[PlacedVectors] = ()
     ) -> TextStates:
-        """See `TextTower.encode`. With a clip skip the final layer norm is still applied."""
+        """See `TextTower.encode`."""
         hook = self._hook(vectors) if vectors else None
         try:
             with torch.no_grad():
@@ -83,14 +113,17 @@ class ClipTower:
                 hook.remove()
 
     def _run(self, ids: torch.Tensor, clip_skip: int) -> TextStates:
-        ids = ids.to(self.network.embeddings.token_embedding.weight.device)
-        if clip_skip <= 1:
+        ids = ids.to(self._text.embeddings.token_embedding.weight.device)
+        layer = min(clip_skip or self._layer, self.layers)
+        if layer <= 1 and self._normed:
             output = self.network(input_ids=ids)
-            return TextStates(output.last_hidden_state, output.pooler_output)
+            return TextStates(output.last_hidden_state, _summary(output))
         output = self.network(input_ids=ids, output_hidden_states=True)
         # hidden_states[0] is the input of the first layer, [-1] the output of the last.
-        early = output.hidden_states[-min(clip_skip, self.layers)]
-        return TextStates(self.network.final_layer_norm(early), output.pooler_output)
+        states = output.hidden_states[-layer]
+        if self._normed:
+            states = self._text.final_layer_norm(states)
+        return TextStates(states, _summary(output))
 
     def _hook(self, vectors: Sequence[PlacedVectors]) -> torch.utils.hooks.RemovableHandle:
         def replace(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
@@ -100,7 +133,7 @@ class ClipTower:
                 output[placed.chunk, placed.position : end] = placed.vectors.to(output)
             return output
 
-        return self.network.embeddings.token_embedding.register_forward_hook(replace)
+        return self._text.embeddings.token_embedding.register_forward_hook(replace)
 
     def _special(self, token: str) -> int:
         ids = self.tokenizer.encode(token)
@@ -110,6 +143,12 @@ class ClipTower:
                 f"the encoder knows {self.vocabulary} words"
             )
         return ids[0]
+
+
+def _summary(output: object) -> torch.Tensor:
+    """The text's summary [chunks, width]: projected, where the network has a projection."""
+    embeds = getattr(output, "text_embeds", None)
+    return output.pooler_output if embeds is None else embeds
 
 
 def _read_tokenizer(folder: Path) -> PromptTokenizer:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from modules.engine.checkpoints import LoadedModel
 from modules.engine.conditioning import Conditioning
+from modules.engine.generation.added import AddedInputs
 from modules.engine.generation.blending import MaskBlend
 from modules.engine.generation.control import JobControl
 from modules.engine.generation.hooks import EvaluationState, HookPoint, Hooks
@@ -36,7 +36,7 @@ class GuidedDenoiser:
         hooks: Hooks,
         *,
         one_batch: bool = True,
-        added: Mapping[str, Any] | None = None,
+        added: AddedInputs | None = None,
         concat: Tensor | None = None,
         image_scale: float | None = None,
         blend: MaskBlend | None = None,
@@ -45,7 +45,7 @@ class GuidedDenoiser:
         """
         Args:
             one_batch: send prompts and negative prompts through the network together.
-            added: further inputs of the network for one row, see ``added_conditioning``.
+            added: what the network is told beside text and time.
             concat: further input channels [batch, channels, height, width], see ``ConcatSource``.
             image_scale: guidance by the picture, for models that edit one; None or 1: none.
             blend: keeps the unmasked part of a picture.
@@ -67,7 +67,7 @@ class GuidedDenoiser:
         self._image_scale = image_scale
         self._stacks: dict[tuple[int, ...], tuple[Sequence[Conditioning], Conditioning]] = {}
         self.guidance = guidance
-        self._take(Runner(model, plan.model_sampling, prompts, dict(added or {}), concat))
+        self._take(Runner(model, plan.model_sampling, prompts, added or AddedInputs(), concat))
 
     def _take(self, runner: Runner) -> None:
         """Go on with this model and what it needs."""
@@ -75,7 +75,7 @@ class GuidedDenoiser:
         self.prompts = runner.prompts
         self._sampling = runner.sampling
         self._kind = runner.sampling.prediction_type
-        self._added = dict(runner.added)
+        self._added = runner.added
         self._concat = runner.concat
         self._three_way = runner.model.variant == "edit" and self._image_scale not in (None, 1.0)
         if self._three_way:
@@ -137,18 +137,23 @@ class GuidedDenoiser:
         scaled = scale_input(state.x, state.sigma, self._kind)
         groups = self._groups(state.conditioning, positives)
         if len(groups) == 1:
-            return self._predict(state, scaled, timestep, range(len(state.conditioning)))
+            rows = range(len(state.conditioning))
+            return self._predict(state, scaled, timestep, rows, positives)
         parts: list[Tensor | None] = [None] * len(state.conditioning)
         for group in groups:
             self._control.check()
-            for row, one in zip(
-                group, self._predict(state, scaled, timestep, group).split(1), strict=True
-            ):
+            made = self._predict(state, scaled, timestep, group, positives)
+            for row, one in zip(group, made.split(1), strict=True):
                 parts[row] = one
         return torch.cat(parts)
 
     def _predict(
-        self, state: EvaluationState, scaled: Tensor, timestep: float, group: Sequence[int]
+        self,
+        state: EvaluationState,
+        scaled: Tensor,
+        timestep: float,
+        group: Sequence[int],
+        positives: int,
     ) -> Tensor:
         images = [state.row_images[row] for row in group]
         conditioning = self._stacked([state.conditioning[row] for row in group])
@@ -156,8 +161,8 @@ class GuidedDenoiser:
         if self._concat is not None:
             x_rows = torch.cat([x_rows, self._shown(state, group)], dim=1)
         times = torch.full((len(images),), timestep, device=scaled.device)
-        added = {key: value.expand(len(images), -1) for key, value in self._added.items()}
-        output = self.model.predict(x_rows, times, conditioning, added or None)
+        added = self._added.rows(images, [row >= positives for row in group])
+        output = self.model.predict(x_rows, times, conditioning, added)
         return to_denoised(output, noisy, state.sigma, self._kind)
 
     def _shown(self, state: EvaluationState, group: Sequence[int]) -> Tensor:

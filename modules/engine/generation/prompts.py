@@ -118,8 +118,8 @@ def encode_batch(
             )
         return encoded[key]
 
-    def schedule(plan: PromptPlan) -> ConditioningSchedule:
-        found = model.conditioner.schedule(plan, spec.text)
+    def schedule(plan: PromptPlan, negative: bool) -> ConditioningSchedule:
+        found = model.conditioner.schedule(plan, spec.text, negative=negative)
         kept.append(found)
         return ConditioningSchedule(
             tuple(
@@ -129,7 +129,10 @@ def encode_batch(
         )
 
     kept: list[ConditioningSchedule] = []  # ids are only unique among living objects
-    prompts = PromptSet(tuple(map(schedule, positive)), tuple(map(schedule, negative)))
+    prompts = PromptSet(
+        tuple(schedule(plan, False) for plan in positive),
+        tuple(schedule(plan, True) for plan in negative),
+    )
     return (
         _padded(prompts, ready(model.conditioner.encode("", spec.text)))
         if (spec.pad_conds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from modules.engine.checkpoints import LoadedModel
+from modules.engine.generation.added import AddedInputs
 from modules.engine.generation.prompts import PromptSet
 from modules.engine.generation.spec import GenerationSpec
 from modules.engine.sampling import ModelSampling
@@ -64,7 +65,7 @@ class Runner:
     sampling: ModelSampling
     """Its timesteps, as the sampler's settings change them."""
     prompts: PromptSet
-    added: Mapping[str, Any] = field(default_factory=dict)
+    added: AddedInputs = field(default_factory=AddedInputs)
     concat: Tensor | None = None
 
 

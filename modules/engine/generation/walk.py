@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from modules.engine.checkpoints import LoadedModel, NotANumberError
+from modules.engine.checkpoints.families.base import PictureFacts
+from modules.engine.generation.added import AddedInputs
 from modules.engine.generation.batching import shape_key
 from modules.engine.generation.context import JobContext, StepCount, StepCounter
 from modules.engine.generation.control import JobControl, StopSampling
@@ -230,9 +232,10 @@ class Walk:
         hires = context.spec.hires
         return RefinerSpec.from_spec(context.spec).infotext(label, hires=hires)
 
-    def _added(self, model: LoadedModel) -> dict[str, Any]:
-        task = self._task
-        return dict(model.added_conditioning(batch=1, width=task.width, height=task.height))
+    def _added(self, model: LoadedModel) -> AddedInputs:
+        spec, task = self._context.spec, self._task
+        facts = PictureFacts(task.width, task.height, spec.options, spec.request)
+        return AddedInputs.of(model, facts)
 
     def _denoiser(
         self,

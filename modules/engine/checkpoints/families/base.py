@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,8 +16,10 @@ from modules.catalog.sidecar import Sidecar
 from modules.engine.checkpoints.components import ComponentPlan
 
 if TYPE_CHECKING:
+    from modules.engine.checkpoints.loaded import LoadedModel
+    from modules.engine.conditioning.conditioner import Conditioner
     from modules.engine.conditioning.conditioning import Conditioning
-    from modules.engine.conditioning.towers import TextTower
+    from modules.engine.conditioning.towers import TextStates, TextTower
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,31 @@ class ModelPlan:
     tokenizers: Mapping[str, Path]
     """Folder of the tokenizer of each text encoder, by the encoder's name."""
     sidecar: Sidecar
+    undecided: bool = False
+    """Nothing says what the network predicts; `FamilyAdapter.settled` finds out by trying it."""
 
 
-class FamilyAdapter(Protocol):
+@dataclass(frozen=True)
+class PictureFacts:
+    """What a network may be told about a picture beside its text."""
+
+    width: int
+    height: int
+    """Pixels."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The job's effective settings."""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """The job's request."""
+
+
+class FamilyAdapter(ABC):
     """How a family's network is called. The only place that knows its arguments."""
 
     key: str
+    zero_empty_negative = False
+    """Whether an empty negative prompt is zeros instead of the encoded empty text."""
 
+    @abstractmethod
     def predict(
         self,
         network: torch.nn.Module,
@@ -50,18 +71,50 @@ class FamilyAdapter(Protocol):
         """The network's raw output (noise, velocity or flow) in the type of `x`.
 
         `x` [batch, channels, h, w] is scaled as the network expects, `timestep` [batch].
-        `conditioning.context` is [batch, tokens, width]. `added` is what `added_conditioning` gave.
+        `conditioning.context` is [batch, tokens, width], `conditioning.pooled` [batch, width] or
+        None. `added` is what `added_conditioning` gave, with one row per row of `x`.
         """
 
-    def added_conditioning(
-        self, *, batch: int, width: int, height: int, crop_left: int = 0, crop_top: int = 0
-    ) -> Mapping[str, torch.Tensor]:
-        """Further inputs that depend on the picture's size in pixels; empty for most families."""
-
+    @abstractmethod
     def towers(
         self, networks: Mapping[str, torch.nn.Module], tokenizers: Mapping[str, Path]
     ) -> tuple[TextTower, ...]:
         """The text encoders in the order in which their states are joined."""
+
+    def added_conditioning(
+        self, plan: ModelPlan, picture: PictureFacts, *, negative: bool = False
+    ) -> Mapping[str, torch.Tensor]:
+        """Further inputs of the denoising network for one picture, each of one row [1, …].
+
+        `negative`: for the rows of the negative prompt. Nothing, for most families.
+        """
+        return {}
+
+    def join(self, parts: Sequence[TextStates]) -> Conditioning:
+        """One conditioning of what the towers say about some texts; see `Join`."""
+        from modules.engine.conditioning.conditioner import join_widths
+
+        return join_widths(parts)
+
+    def conditioner(
+        self, networks: Mapping[str, torch.nn.Module], tokenizers: Mapping[str, Path]
+    ) -> Conditioner:
+        """What encodes prompts for a model with these networks."""
+        from modules.engine.conditioning import Conditioner
+
+        return Conditioner(
+            self.towers(networks, tokenizers),
+            join=self.join,
+            zero_empty_negative=self.zero_empty_negative,
+        )
+
+    def settled(self, plan: ModelPlan, networks: Mapping[str, torch.nn.Module]) -> ModelPlan:
+        """The plan with what only filled networks can tell; called once they are loaded."""
+        return plan
+
+    def advice(self, model: LoadedModel, request: Mapping[str, Any]) -> str:
+        """One sentence for a request whose settings do not suit the model; empty for good ones."""
+        return ""
 
 
 class FamilyLoader(Protocol):

@@ -32,18 +32,27 @@ def unet(folder: FolderFacts, told: Told) -> ComponentPlan:
 
 def vae(folder: FolderFacts, told: Told) -> ComponentPlan:
     """Plan the folder's VAE; see `unet` for what it raises."""
-    if not folder.weights.get("vae") and not has_pickle_weights(folder.path / "vae"):
+    if not folder.weights.get("vae"):
         raise UnsupportedModelError(folder.path, "has no VAE; choose a VAE file for it")
     config = _config(folder, "vae", "VAE", "AutoencoderKL")
     names = vae_layout.modern_names(names_of(folder, "vae", "VAE"))
     return _plan(folder, "vae", "VAE", {**config, **told.get("vae", {})}, names)
 
 
-def clip_text(folder: FolderFacts, told: Told, name: str) -> ComponentPlan:
-    """Plan one CLIP text model of the folder; see `unet` for what it raises."""
-    config = _config(folder, name, "text encoder", "CLIPTextModel")
-    names = clip_text_layout.modern_names(names_of(folder, name, "text encoder"))
-    return _plan(folder, "clip_text", "text encoder", {**config, **told.get(name, {})}, names)
+def clip_text(
+    folder: FolderFacts, told: Told, name: str, *, projection: bool = False
+) -> ComponentPlan:
+    """Plan one CLIP text model of the folder; see `unet` for what it raises.
+
+    `projection`: it is one whose summary is projected (`CLIPTextModelWithProjection`).
+    """
+    class_name = "CLIPTextModelWithProjection" if projection else "CLIPTextModel"
+    config = _config(folder, name, "text encoder", class_name)
+    names = clip_text_layout.modern_names(
+        names_of(folder, name, "text encoder"), projection=projection
+    )
+    kind = "clip_text_projection" if projection else "clip_text"
+    return _plan(folder, kind, "text encoder", {**config, **told.get(name, {})}, names)
 
 
 def tokenizer(folder: FolderFacts, name: str, shipped: Path) -> Path:

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from modules.catalog.errors import UnreadableModelError, UnsupportedModelError
 from modules.catalog.families import FolderFacts, sd1
-from modules.catalog.folders import read_json
 from modules.catalog.header import Header
+from modules.catalog.parts import TextFile, text_files, text_model
 from modules.catalog.sidecar import Sidecar
 from modules.engine.checkpoints.components import ComponentPlan
 from modules.engine.checkpoints.families import folder_parts, vae_file
-from modules.engine.checkpoints.families.base import ModelPlan
-from modules.engine.checkpoints.layouts.clip_text import read_clip_text
-from modules.engine.checkpoints.layouts.ema import PREFIX as EMA_PREFIX
-from modules.engine.checkpoints.layouts.ema import ema_names
+from modules.engine.checkpoints.families.advice import distilled_advice
+from modules.engine.checkpoints.families.base import FamilyAdapter, ModelPlan
+from modules.engine.checkpoints.families.single_file import (
+    defaults_of,
+    no_text_encoder,
+    planned,
+    planned_text,
+    planned_vae,
+    told_by,
+    unet_names,
+)
+from modules.engine.checkpoints.families.training import told_training
 from modules.engine.checkpoints.layouts.names import Names
 from modules.engine.checkpoints.layouts.original_unet import read_original_unet
 
 if TYPE_CHECKING:
+    from modules.engine.checkpoints.loaded import LoadedModel
     from modules.engine.conditioning.conditioning import Conditioning
     from modules.engine.conditioning.towers import TextTower
 
 KEY = sd1.KEY
-UNET = "model.diffusion_model."
-VAE = "first_stage_model."
 TEXT = "cond_stage_model.transformer."
+USUAL_VAE = "vae-ft-mse-840000-ema-pruned.safetensors"
 
 
-class Sd1Adapter:
+class Sd1Adapter(FamilyAdapter):
     """Calls the UNet with the text states of one CLIP text model."""
 
     key = KEY
@@ -55,12 +62,6 @@ class Sd1Adapter:
         )[0]
         return output.to(x.dtype)
 
-    def added_conditioning(
-        self, *, batch: int, width: int, height: int, crop_left: int = 0, crop_top: int = 0
-    ) -> Mapping[str, torch.Tensor]:
-        """Nothing: the picture's size is not told to these models."""
-        return {}
-
     def towers(
         self, networks: Mapping[str, torch.nn.Module], tokenizers: Mapping[str, Path]
     ) -> tuple[TextTower, ...]:
@@ -68,6 +69,10 @@ class Sd1Adapter:
         from modules.engine.conditioning.towers import ClipTower
 
         return (ClipTower(networks["text_encoder"], tokenizers["text_encoder"]),)
+
+    def advice(self, model: LoadedModel, request: Mapping[str, Any]) -> str:
+        """See `FamilyAdapter.advice`: distilled models want few steps."""
+        return distilled_advice(model.name, request)
 
 
 class Sd1Loader:
@@ -80,40 +85,20 @@ class Sd1Loader:
         self, header: Header, sidecar: Sidecar, configs: Path, vae: ComponentPlan | None
     ) -> ModelPlan:
         """See `FamilyLoader.plan_file`."""
-        defaults = configs / "sd15"
-        unet_names = _unet_names(header)
-        text_names = Names.below(header, TEXT)
-        vae_names = Names.below(header, VAE)
-        missing = [
-            part
-            for part, there in {
-                "UNet": bool(unet_names),
-                "text encoder": bool(text_names),
-                "VAE": vae is not None or bool(vae_names),
-            }.items()
-            if not there
-        ]
-        if missing:
-            hint = "; choose a VAE file for it" if missing == ["VAE"] else ""
-            raise UnsupportedModelError(header.path, f"has no {' and no '.join(missing)}{hint}")
-        told = sidecar.components
+        defaults, told = configs / "sd15", told_by(header.path, sidecar)
+        names = unet_names(header)
+        unet = planned(header.path, "unet", "UNet", lambda: _unet(names, defaults), told)
+        text = _text_file(header, unet, configs)
         components = {
-            "unet": _planned(
-                header.path, "unet", "UNet", lambda: _unet(unet_names, defaults), told
+            "unet": unet,
+            "text_encoder": planned_text(
+                header.path, text, defaults_of(defaults, "text_encoder"), told, "text_encoder"
             ),
-            "text_encoder": _planned(
-                header.path,
-                "clip_text",
-                "text encoder",
-                lambda: read_clip_text(text_names, _defaults(defaults, "text_encoder")),
-                told,
-                "text_encoder",
-            ),
-            "vae": vae or self._vae(header.path, vae_names, defaults, sidecar),
+            "vae": planned_vae(header, vae, defaults, told, USUAL_VAE),
         }
         scheduler = {
-            **_defaults(defaults, "scheduler"),
-            **_prediction(header),
+            **defaults_of(defaults, "scheduler"),
+            **told_training(header),
             **told.get("scheduler", {}),
         }
         tokenizers = {"text_encoder": configs / "tokenizers" / "clip"}
@@ -130,7 +115,7 @@ class Sd1Loader:
             "vae": vae or folder_parts.vae(folder, told),
         }
         scheduler = {
-            **_defaults(configs / "sd15", "scheduler"),
+            **defaults_of(configs / "sd15", "scheduler"),
             **folder.configs.get("scheduler", {}),
             **told.get("scheduler", {}),
         }
@@ -141,56 +126,21 @@ class Sd1Loader:
 
     def plan_vae(self, path: Path, configs: Path, sidecar: Sidecar) -> ComponentPlan:
         """See `FamilyLoader.plan_vae`."""
-        return vae_file.plan_vae(path, _defaults(configs / "sd15", "vae"), sidecar)
-
-    def _vae(self, path: Path, names: Names, defaults: Path, sidecar: Sidecar) -> ComponentPlan:
-        return vae_file.plan_names(
-            path, names, {**_defaults(defaults, "vae"), **sidecar.components.get("vae", {})}
-        )
-
-
-def _unet_names(header: Header) -> Names:
-    names = Names.below(header, UNET)
-    if names or not header.has_prefix(EMA_PREFIX):
-        return names
-    try:
-        return ema_names(header)
-    except ValueError as error:
-        raise UnreadableModelError(header.path, f"has an odd moving average: {error}") from error
+        return vae_file.plan_vae(path, defaults_of(configs / "sd15", "vae"), sidecar)
 
 
 def _unet(names: Names, defaults: Path) -> tuple[dict[str, Any], Names]:
-    read = read_original_unet(names, _defaults(defaults, "unet"))
+    read = read_original_unet(names, defaults_of(defaults, "unet"))
     return read.config, read.names
 
 
-def _planned(
-    path: Path,
-    kind: str,
-    part: str,
-    read: Callable[[], tuple[dict[str, Any], Names]],
-    told: Mapping[str, Mapping[str, Any]],
-    name: str | None = None,
-) -> ComponentPlan:
-    try:
-        config, names = read()
-    except ValueError as error:
-        raise UnsupportedModelError(path, f"has an odd {part}: {error}") from error
-    return ComponentPlan(kind, {**config, **told.get(name or kind, {})}, names, path, part)
-
-
-def _defaults(folder: Path, component: str) -> dict[str, Any]:
-    name = "scheduler_config.json" if component == "scheduler" else "config.json"
-    config = read_json(folder / component / name, folder)
-    return {key: value for key, value in config.items() if not key.startswith("_")}
-
-
-def _prediction(header: Header) -> dict[str, Any]:
-    """What a file says about its training: marker tensors or Stability's metadata."""
-    told: dict[str, Any] = {}
-    if "v_pred" in header or header.metadata.get("modelspec.prediction_type") == "v":
-        told["prediction_type"] = "v_prediction"
-    if "ztsnr" in header:
-        told["rescale_betas_zero_snr"] = True
-        told["timestep_spacing"] = "trailing"
-    return told
+def _text_file(header: Header, unet: ComponentPlan, configs: Path) -> TextFile:
+    """The text encoder inside the file, else one of the right width that lies around."""
+    inside = text_model(header, TEXT)
+    if inside is not None:
+        return inside
+    width = unet.config.get("cross_attention_dim")
+    for file in text_files(header.path, configs):
+        if file.width == width:
+            return file
+    raise no_text_encoder(header, "CLIP-L", "clip_l.safetensors")

@@ -12,27 +12,39 @@ HEAD_WIDTH = 64
 """All published CLIP text models use heads of this width."""
 _PREFIX = "text_model."
 _CONSTANT = "embeddings.position_ids"
+PROJECTION = "text_projection.weight"
 _UNUSED = ("text_projection.", "logit_scale")
 
 
-def modern_names(names: Names) -> Names:
-    """The text model's tensors without prefix, as transformers 5 names them."""
+def modern_names(names: Names, *, projection: bool = False) -> Names:
+    """The text model's tensors as transformers 5 names them.
+
+    They have no prefix; with `projection` (`CLIPTextModelWithProjection`) they have, and the
+    projection of the text's summary is kept.
+    """
     table = {}
     for name in names:
         modern = name.removeprefix(_PREFIX)
-        if modern != _CONSTANT and not modern.startswith(_UNUSED):
+        if projection and modern == PROJECTION:
             table[name] = modern
+        elif modern != _CONSTANT and not modern.startswith(_UNUSED):
+            table[name] = f"{_PREFIX if projection else ''}{modern}"
     return names.renamed(table)
 
 
-def read_clip_text(names: Names, defaults: Mapping[str, Any]) -> tuple[dict[str, Any], Names]:
+def read_clip_text(
+    names: Names, defaults: Mapping[str, Any], *, projection: bool = False
+) -> tuple[dict[str, Any], Names]:
     """Configuration and weights of a CLIP text model; `defaults` hold what shapes cannot tell.
+
+    `projection`: for `CLIPTextModelWithProjection`.
 
     Raises:
         LayoutError: parts are missing.
     """
     weights = modern_names(names)
     try:
+        projected = names.shape(PROJECTION)[0] if projection else None
         vocabulary, width = weights.shape("embeddings.token_embedding.weight")
         positions = weights.shape("embeddings.position_embedding.weight")[0]
         inner = weights.shape("encoder.layers.0.mlp.fc1.weight")[0]
@@ -47,4 +59,6 @@ def read_clip_text(names: Names, defaults: Mapping[str, Any]) -> tuple[dict[str,
         "num_hidden_layers": weights.count("encoder.layers.{}.mlp.fc1.weight"),
         "num_attention_heads": max(1, width // HEAD_WIDTH),
     }
-    return config, weights
+    if projected is None:
+        return config, weights
+    return {**config, "projection_dim": projected}, modern_names(names, projection=True)

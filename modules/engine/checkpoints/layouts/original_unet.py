@@ -3,6 +3,8 @@
 The file counts blocks straight through: `input_blocks.N`, `middle_block.N`, `output_blocks.N`.
 Entry 0 of a block is a residual block, entry 1 a transformer if the level attends; a block that
 only halves the resolution has `0.op`, and the last block of a level going up ends in a `conv`.
+Pruned models (SSD-1B, Vega, KOALA) have transformers of other depths going up than going down,
+and a middle of one residual block, or none. `label_emb` embeds what SDXL and unCLIP are told.
 """
 
 from __future__ import annotations
@@ -29,6 +31,12 @@ ENDS: Mapping[str, str] = {
     "out.0": "conv_norm_out",
     "out.2": "conv_out",
 }
+LABEL = "label_emb.0.{}"
+TEXT_TIME, CLASS = "add_embedding", "class_embedding"
+"""What diffusers calls the embedding of a label: SDXL's of summary and sizes, unCLIP's of a
+picture."""
+HEAD_WIDTH = 64
+"""Of the families after SD 1.x, which has eight heads of any width instead."""
 _BLOCK = re.compile(r"(input_blocks|output_blocks)\.(\d+)\.")
 
 
@@ -53,20 +61,34 @@ class OriginalUNet:
     """By diffusers' names."""
 
 
-def read_original_unet(names: Names, defaults: Mapping[str, Any]) -> OriginalUNet:
+def read_original_unet(
+    names: Names, defaults: Mapping[str, Any], *, label: str = TEXT_TIME, wide_heads: bool = False
+) -> OriginalUNet:
     """Work out a UNet from its tensors; `defaults` hold what shapes cannot tell.
+
+    Args:
+        label: what `label_emb` is, if there is one: `TEXT_TIME` or `CLASS`.
+        wide_heads: all heads are `HEAD_WIDTH` wide, and there are as many as fit.
 
     Raises:
         LayoutError: blocks are missing or do not fit each other.
     """
     try:
-        return _read(names, defaults)
+        read = _read(names, defaults, label)
     except (KeyError, IndexError) as error:
         raise LayoutError(f"tensor {error} is missing") from error
+    if wide_heads:
+        channels = read.config["block_out_channels"]
+        read.config["attention_head_dim"] = [max(1, count // HEAD_WIDTH) for count in channels]
+    return read
 
 
-def _read(names: Names, defaults: Mapping[str, Any]) -> OriginalUNet:
-    prefixes = dict(ENDS)
+def _read(names: Names, defaults: Mapping[str, Any], label: str) -> OriginalUNet:
+    prefixes = {
+        **ENDS,
+        LABEL.format(0): f"{label}.linear_1",
+        LABEL.format(2): f"{label}.linear_2",
+    }
     down = _down_levels(names, prefixes)
     up = _up_levels(names, prefixes, len(down))
     middle = _middle(names, prefixes)
@@ -119,15 +141,14 @@ def _residual(
 
 
 def _middle(names: Names, prefixes: dict[str, str]) -> int | None:
-    """Depth of the middle transformer; None without a middle block, as in pruned models."""
+    """Depth of the middle transformer; 0 for a residual block alone, None without a middle."""
     if "middle_block.0.in_layers.0.weight" not in names:
         return None
     prefixes["middle_block.0"] = "mid_block.resnets.0"
-    prefixes["middle_block.1"] = "mid_block.attentions.0"
-    prefixes["middle_block.2"] = "mid_block.resnets.1"
     depth = names.count("middle_block.1.transformer_blocks.{}.norm1.weight")
-    if depth == 0:
-        raise LayoutError("the middle block has no transformer")
+    if depth:
+        prefixes["middle_block.1"] = "mid_block.attentions.0"
+        prefixes["middle_block.2"] = "mid_block.resnets.1"
     return depth
 
 
@@ -164,38 +185,65 @@ def _config(
 ) -> dict[str, Any]:
     channels = [level.channels for level in down]
     layers = [len(level.depths) for level in down]
-    depths = [_depth(level) for level in down]
-    up_depths = [_depth(level) for level in reversed(up)]
     if [len(level.depths) - 1 for level in reversed(up)] != layers:
         raise LayoutError("the levels going up do not have one block more than those going down")
-    if up_depths != depths or [level.channels for level in reversed(up)] != channels:
+    if [level.channels for level in reversed(up)] != channels:
         raise LayoutError("the levels going up do not mirror those going down")
-    attends = [depth > 0 for depth in depths]
+    down_depths = [_depth(level) for level in down]
+    up_depths = [_depth(level) for level in up]
     config = {
         **defaults,
         "in_channels": names.shape("input_blocks.0.0.weight")[1],
         "out_channels": names.shape("out.2.weight")[0],
         "block_out_channels": channels,
         "layers_per_block": _same_or_list(layers),
-        "down_block_types": ["CrossAttnDownBlock2D" if on else "DownBlock2D" for on in attends],
-        "up_block_types": ["CrossAttnUpBlock2D" if on else "UpBlock2D" for on in reversed(attends)],
-        "mid_block_type": None if middle is None else "UNetMidBlock2DCrossAttn",
-        "transformer_layers_per_block": _same_or_list([depth or middle or 1 for depth in depths]),
+        "down_block_types": [
+            "CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in down_depths
+        ],
+        "up_block_types": ["CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in up_depths],
+        "mid_block_type": _middle_type(middle),
+        "transformer_layers_per_block": _same_or_list(_with_middle(down_depths, middle)),
         "use_linear_projection": _linear_projection(names),
     }
+    mirrored = [depth or 1 for depth in up_depths] == [depth or 1 for depth in down_depths[::-1]]
+    if not mirrored:
+        config["reverse_transformer_layers_per_block"] = [depth or 1 for depth in up_depths]
     width = _context_width(names)
     if width is not None:
         config["cross_attention_dim"] = width
     time_width = names.shape("time_embed.0.weight")[0]
     if time_width != 4 * channels[0]:
         config["time_embedding_dim"] = time_width
+    if LABEL.format(0) + ".weight" in names:
+        told = names.shape(LABEL.format(0) + ".weight")[1]
+        config["projection_class_embeddings_input_dim"] = told
     return config
 
 
-def _depth(level: _Level) -> int:
-    if len(set(level.depths)) != 1:
-        raise LayoutError("the blocks of a level attend differently")
-    return level.depths[0]
+def _depth(level: _Level) -> int | list[int]:
+    """Depth of a level's transformers: one number, or one per block where they differ."""
+    if 0 in level.depths and any(level.depths):
+        raise LayoutError("only some blocks of a level attend")
+    return _same_or_list(level.depths)
+
+
+def _middle_type(depth: int | None) -> str | None:
+    if depth is None:
+        return None
+    return "UNetMidBlock2DCrossAttn" if depth else "UNetMidBlock2D"
+
+
+def _with_middle(depths: list[int | list[int]], middle: int | None) -> list[int | list[int]]:
+    """The depths as diffusers takes them: the middle's is that of the last level."""
+    told = [depth or 1 for depth in depths]
+    if not middle:
+        return told
+    if not depths[-1]:
+        return [*told[:-1], middle]
+    last = depths[-1][0] if isinstance(depths[-1], list) else depths[-1]
+    if last != middle:
+        raise LayoutError(f"the middle is {middle} transformers deep, the level above it {last}")
+    return told
 
 
 def _linear_projection(names: Names) -> bool:
@@ -216,5 +264,5 @@ def _block_count(names: Names, kind: str) -> int:
     return len(numbers)
 
 
-def _same_or_list(values: list[int]) -> int | list[int]:
-    return values[0] if len(set(values)) == 1 else values
+def _same_or_list(values: list[Any]) -> Any:
+    return values[0] if all(value == values[0] for value in values) else values
