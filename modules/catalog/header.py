@@ -66,6 +66,8 @@ class TensorEntry:
     shape: tuple[int, ...]
     begin: int
     end: int
+    strides: tuple[int, ...] | None = None
+    """In numbers, where those do not follow each other (torch's files only)."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Header:
     tensors: Mapping[str, TensorEntry]
     metadata: Mapping[str, str]
     file_size: int
+    modified: int = 0
+    """Modification time in nanoseconds when it was read; 0 where that does not matter."""
 
     def __contains__(self, name: object) -> bool:
         return name in self.tensors
@@ -102,14 +106,15 @@ def safetensors_header(path: Path) -> Header:
     """
     try:
         with open_regular(path) as stream:
-            size = os.fstat(stream.fileno()).st_size
+            status = os.fstat(stream.fileno())
+            size = status.st_size
             raw, data_start = _raw_header(stream, size, path)
     except OSError as error:
         raise UnreadableModelError(path, f"cannot be read ({error.strerror or error})") from error
     content = _parse(raw, path)
     metadata = _metadata(content.pop("__metadata__", {}), path)
     tensors = _tensors(content, data_start, size, path)
-    return Header(path, tensors, metadata, size)
+    return Header(path, tensors, metadata, size, status.st_mtime_ns)
 
 
 def open_regular(path: Path) -> IO[bytes]:

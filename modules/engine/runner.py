@@ -6,7 +6,6 @@ import contextlib
 import logging
 import platform
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
@@ -17,10 +16,12 @@ import torch
 
 from modules.catalog.errors import ModelFileError
 from modules.engine.checkpoints import LoadedModel, ModelLoadError, ModelManager, NotANumberError
+from modules.engine.checkpoints.errors import LoadCancelled
 from modules.engine.checkpoints.families.base import ModelPlan
-from modules.engine.checkpoints.planning import plan_model
+from modules.engine.desk import ModelDesk
 from modules.engine.device import choose_policy
 from modules.engine.generation.batching import BatchingChoice
+from modules.engine.generation.control import StopSampling
 from modules.engine.generation.hooks import Hooks
 from modules.engine.generation.img2img import ImageToImage
 from modules.engine.generation.job_models import JobModels
@@ -29,21 +30,16 @@ from modules.engine.generation.memory import (
     choose_threads,
     free_caches,
     is_out_of_memory,
-    keep_for_good,
     memory_report,
 )
 from modules.engine.generation.pictures import MemoryExhausted
 from modules.engine.generation.spec import GenerationSpec
-from modules.engine.generation.swift import SwiftNetwork
 from modules.engine.generation.txt2img import TextToImage
 from modules.requests.errors import RequestError
 from modules.requests.events import (
     Done,
     Event,
     Failed,
-    ModelFailed,
-    ModelLoading,
-    ModelReady,
     Started,
 )
 from modules.requests.prepared import PreparedJob
@@ -71,12 +67,16 @@ class Engine:
         torch.set_num_threads(choose_threads())
         self.paths = paths
         self.policy = choose_policy(flags)
-        self.models = ModelManager(paths, self.policy, hashing=not flags.get("no_hashing"))
+        self.models = ModelManager(
+            paths,
+            self.policy,
+            hashing=not flags.get("no_hashing"),
+            check_numbers=not flags.get("disable_nan_check"),
+        )
+        self.desk = ModelDesk(self.models, emit)
         self.hooks = Hooks()
         self._emit = emit
         self._choice = BatchingChoice(paths.cache)
-        self._swift: SwiftNetwork | None = None
-        self._kept: weakref.ref[torch.nn.Module] | None = None
 
     @classmethod
     def build(
@@ -88,7 +88,9 @@ class Engine:
         emit: Emit,
     ) -> Engine:
         """Make the engine from the JSON objects of its command line."""
-        return cls(paths_from_json(paths), flags, emit)
+        engine = cls(paths_from_json(paths), flags, emit)
+        engine.desk.adopt(options)
+        return engine
 
     @property
     def device_name(self) -> str:
@@ -109,22 +111,15 @@ class Engine:
     def run(self, prepared: PreparedJob, control: JobControl) -> None:
         """Carry out a job; whatever happens, exactly one ``Done`` or ``Failed`` is emitted."""
         try:
-            self._emit(self._carried_out(prepared, control))
+            with self.desk.serving(control):
+                self._emit(self._carried_out(prepared, control))
+        except (LoadCancelled, StopSampling):
+            self._emit(Done(prepared.id, interrupted=True, facts={"device": self.device_name}))
         except Exception as error:  # a job must never end the process
             self._emit(self._failure(prepared.id, error))
         finally:
-            if self._swift is not None:
-                self._swift.forget_texts()
-            self._tidy_up()
-
-    def _tidy_up(self) -> None:
-        """Give back what the job leaves behind."""
-        current = self.models.current
-        network = current.networks["unet"] if current is not None else None
-        if network is not None and (self._kept is None or self._kept() is not network):
-            keep_for_good()
-            self._kept = weakref.ref(network)
-        free_caches(self.policy.device)
+            self.desk.settle_down()
+            free_caches(self.policy.device)
 
     def _carried_out(self, prepared: PreparedJob, control: JobControl) -> Done:
         begun = time.perf_counter()
@@ -136,6 +131,7 @@ class Engine:
                 "kind", prepared.kind, f"{prepared.kind!r} is not known. Allowed: {allowed}."
             )
         spec = GenerationSpec.from_prepared(prepared)
+        self.desk.adopt(prepared.options)
         model = self._model_for(prepared)
         models = JobModels(self, model, prepared, tiling=spec.tiling)
         loaded = time.perf_counter()
@@ -172,61 +168,20 @@ class Engine:
     def _model_for(self, prepared: PreparedJob) -> LoadedModel:
         if prepared.checkpoint is not None:
             return self.load(prepared.checkpoint, prepared.vae)
-        if not self._reload():
+        model = self.desk.reload()
+        if model is None:
             raise RequestError("sd_model_checkpoint", None, "no checkpoint is chosen or loaded.")
-        return self.models.current
-
-    # -- models -------------------------------------------------------------------------------
-
-    def load(self, checkpoint: str, vae: str | None = None) -> LoadedModel:
-        """Make a checkpoint the current one.
-
-        Raises:
-            ModelLoadError: it cannot be loaded; the one before is still there.
-        """
-        path = Path(checkpoint)
-        vae_path = Path(vae) if vae else None
-        if self.models.is_current(path, vae_path):
-            return self.models.current
-        self._slow_down()
-        try:
-            model = self.models.load(path, vae_path, self._progress(path.name))
-        except ModelLoadError as error:
-            self._emit(ModelFailed(path.name, error.sentence))
-            raise
-        finally:
-            self._speed_up()
-        self._tell_ready(model)
         return model
 
+    # -- models: what `Shelf` asks for --------------------------------------------------------
+
+    def load(self, checkpoint: str, vae: str | None = None) -> LoadedModel:
+        """Make a checkpoint the current one; see `ModelDesk.load`."""
+        return self.desk.load(checkpoint, vae)
+
     def examine(self, checkpoint: str, vae: str | None = None) -> ModelPlan:
-        """What a checkpoint is, from its headers alone.
-
-        Raises:
-            ModelLoadError: it cannot be read or used.
-        """
-        path = Path(checkpoint)
-        try:
-            return plan_model(path, Path(vae) if vae else None, self.paths.configs)
-        except ModelFileError as error:
-            raise ModelLoadError.of(error, path) from error
-
-    def _slow_down(self) -> None:
-        """Take the shortcuts out of the network: its weights are about to change."""
-        if self._swift is not None:
-            self._swift.remove()
-            self._swift = None
-
-    def _speed_up(self) -> None:
-        """Put the shortcuts into the network that is there now, if any."""
-        if self.models.current is not None and self._swift is None:
-            self._swift = SwiftNetwork(self.models.current.networks["unet"])
-
-    def _progress(self, name: str) -> Callable[[float], None]:
-        return lambda fraction: self._emit(ModelLoading(name, fraction))
-
-    def _tell_ready(self, model: LoadedModel) -> None:
-        self._emit(ModelReady(model.name, model.title, model.hash, model.family, model.vae_name))
+        """What a checkpoint is, from its headers alone; see `ModelDesk.examine`."""
+        return self.desk.examine(checkpoint, vae)
 
     # -- commands -----------------------------------------------------------------------------
 
@@ -241,30 +196,22 @@ class Engine:
         if kind == "load":
             if not command.get("checkpoint"):
                 raise RequestError("checkpoint", None, "a path is needed.")
+            if command.get("options"):
+                self.desk.adopt(command["options"])
             return self._described(self.load(command["checkpoint"], command.get("vae")))
         if kind == "unload":
-            self._slow_down()
-            self.models.unload()
+            self.desk.unload()
             return {}
         if kind == "reload":
-            return self._reload()
+            model = self.desk.reload()
+            return {} if model is None else self._described(model)
         if kind == "memory":
-            return memory_report(self.policy.device)
+            return {**memory_report(self.policy.device), "models": self.desk.report()}
         if kind == "interrogate":
             from modules.engine.interrogate import shared_interrogator
 
             return shared_interrogator(self.paths, self.policy.device).answer(command)
         raise RequestError("cmd", kind, f"{kind!r} is not known.")
-
-    def _reload(self) -> dict[str, Any]:
-        before = self.models.current
-        model = self.models.reload(self._progress("the checkpoint"))
-        if model is None:
-            return {}
-        self._speed_up()
-        if model is not before:
-            self._tell_ready(model)
-        return self._described(model)
 
     def _described(self, model: LoadedModel) -> dict[str, Any]:
         return {

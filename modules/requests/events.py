@@ -59,6 +59,16 @@ class ModelReady(Event):
     hash: str = ""
     family: str = ""
     vae: str | None = None
+    path: str = ""
+    resident: list[str] = field(default_factory=list)
+    """Titles of all models in memory, the one used last at the end."""
+
+
+@dataclass(frozen=True)
+class ModelGone(Event):
+    """No model is in memory any more."""
+
+    kind: ClassVar[str] = "model_gone"
 
 
 @dataclass(frozen=True)

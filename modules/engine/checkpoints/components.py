@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import torch
 
 from modules.catalog.errors import UnreadableModelError, UnsupportedModelError, shown
 from modules.catalog.header import Header
+from modules.engine.checkpoints.arena import room_for
 from modules.engine.checkpoints.networks import BUILDERS
-from modules.engine.checkpoints.tensor_file import FLOATING, TensorFile
+from modules.engine.checkpoints.tensor_file import CARELESS, FLOATING, Care, TensorFile
 
 Progress = Callable[[float], None]
 
@@ -111,13 +112,17 @@ def build_empty(plan: ComponentPlan) -> torch.nn.Module:
 
 
 def materialise(
-    network: torch.nn.Module, dtype: torch.dtype, device: torch.device
+    network: torch.nn.Module,
+    dtype: torch.dtype | Mapping[str, torch.dtype],
+    device: torch.device,
 ) -> torch.nn.Module:
-    """Give a network from `build_empty` memory; its weights are not set yet."""
-    state = {
-        name: torch.empty(weight.shape, dtype=dtype, device=device)
-        for name, weight in network.state_dict().items()
-    }
+    """Give a network from `build_empty` memory; its weights are not set yet.
+
+    `dtype` may differ by weight (see `modules.engine.memory.resting`).
+    """
+    weights = network.state_dict()
+    kinds = dict.fromkeys(weights, dtype) if isinstance(dtype, torch.dtype) else dtype
+    state = room_for({name: (tuple(w.shape), kinds[name]) for name, w in weights.items()}, device)
     network.load_state_dict(state, strict=True, assign=True)
     for module in network.modules():
         for name, buffer in module.named_buffers(recurse=False):
@@ -126,29 +131,47 @@ def materialise(
     return network.eval().requires_grad_(False)
 
 
-def fill(network: torch.nn.Module, plan: ComponentPlan, progress: Progress | None = None) -> None:
-    """Read all weights of the plan into the network, converting number formats.
+def fill(
+    network: torch.nn.Module,
+    plan: ComponentPlan,
+    progress: Progress | None = None,
+    *,
+    care: Care = CARELESS,
+    only: Collection[str] | None = None,
+    touched: set[str] | None = None,
+) -> None:
+    """Read the weights of the plan into the network, converting number formats.
 
-    `progress` hears the fraction of this network's bytes that has been read.
+    Args:
+        progress: hears the fraction of this network's bytes that has been read.
+        only: read these weights and no others.
+        touched: gets the name of every weight before it is overwritten.
 
     Raises:
-        UnreadableModelError: a file ended early or cannot be read; the network is then half old,
-            half new.
+        UnreadableModelError: a file ended early, cannot be read, or is another one by now; the
+            network is then half old, half new.
     """
     weights = network.state_dict()
-    done, total = 0, max(1, plan.size)
+    order = [
+        (name, source) for name, source in _in_file_order(plan) if only is None or name in only
+    ]
+    done, total = 0, max(1, sum(source.size for _, source in order))
     with contextlib.ExitStack() as stack:
         files: dict[Path, TensorFile] = {}
-        for name, source in _in_file_order(plan):
+        for name, source in order:
             path = source.header.path
             if path not in files:
-                files[path] = stack.enter_context(TensorFile(source.header))
+                files[path] = stack.enter_context(TensorFile(source.header, care))
+            if touched is not None:
+                touched.add(name)
             files[path].read_into(
                 source.tensor, weights[name], rows=source.rows, transposed=source.transposed
             )
             done += source.size
             if progress is not None:
                 progress(done / total)
+        for file in files.values():
+            file.check_unchanged()
 
 
 def _in_file_order(plan: ComponentPlan) -> Iterator[tuple[str, Source]]:

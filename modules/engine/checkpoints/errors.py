@@ -29,3 +29,7 @@ class ModelLoadError(Exception):
         if not inside:
             return cls(error.path.name, error.reason)
         return cls(model.name, f"{error.path.relative_to(model).as_posix()} {error.reason}")
+
+
+class LoadCancelled(Exception):  # noqa: N818 - an order from outside, not a fault
+    """Somebody did not want to wait for a model; the one before is in force."""

@@ -1,43 +1,40 @@
-"""Owns the loaded model: loading, swapping, unloading. One model at a time for now.
+"""Owns the models in memory: one is in force, others wait there for their next turn.
 
-A swap between models of one shape copies weights into the networks that are already there: no
-second set of networks, no new memory. A load that fails gives the former model back.
+`load` brings a checkpoint into force. If it is still in memory that costs a few file dates; if not,
+it is read beside the others while the budget allows (`residency`), else into the networks of those
+that leave (`swap`). A load that fails leaves the model before it in force.
 """
 
 from __future__ import annotations
 
 import gc
 import logging
-import threading
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
-from modules.catalog.checkpoints import CheckpointInfo, content_hash, inspect
 from modules.catalog.errors import ModelFileError, shown
-from modules.catalog.hashes import HashCache, HashingStopped
-from modules.catalog.scan import Found
-from modules.engine.checkpoints.components import (
-    ComponentPlan,
-    Progress,
-    build_empty,
-    check_fits,
-    fill,
-    materialise,
-)
+from modules.catalog.hashes import HashCache
+from modules.engine.checkpoints.components import Progress
 from modules.engine.checkpoints.errors import ModelLoadError
 from modules.engine.checkpoints.families import LOADERS, ModelPlan
+from modules.engine.checkpoints.finite import FiniteFiles
+from modules.engine.checkpoints.hashing import Hashing, checkpoint_info
 from modules.engine.checkpoints.loaded import LoadedModel
+from modules.engine.checkpoints.machine_memory import device_memory
+from modules.engine.checkpoints.network import Network
 from modules.engine.checkpoints.planning import plan_model
-from modules.engine.checkpoints.progress import Share, steady
+from modules.engine.checkpoints.progress import steady
+from modules.engine.checkpoints.residency import ResidencyRules, Resident, Shelf, notes_of
+from modules.engine.checkpoints.swap import Choice, Swap, choose, dismiss
 from modules.engine.device import DevicePolicy
+from modules.engine.memory import MemorySettings, Stage
 
 logger = logging.getLogger("easel.engine")
 
-Stamp = tuple[tuple[str, int, int], ...]
-"""(path, size, modification time) of every file a model was read from."""
+Tick = Callable[[], None]
 
 
 class ModelPaths(Protocol):
@@ -49,60 +46,92 @@ class ModelPaths(Protocol):
     vae_approx: Path
 
 
-@dataclass
-class _Network:
-    """A network in memory and the plan its weights came from."""
-
-    module: torch.nn.Module
-    plan: ComponentPlan
-    stamp: Stamp
-
-
-@dataclass
-class _Choice:
-    """What a load does to each network."""
-
-    kept: dict[str, _Network]
-    refilled: dict[str, _Network]
-    made: dict[str, _Network]
-
-    def all(self) -> dict[str, _Network]:
-        return {**self.kept, **self.refilled, **self.made}
-
-    def only_changes(self, name: str) -> bool:
-        return not {*self.refilled, *self.made} - {name}
-
-
 class ModelManager:
     """Loads checkpoints onto one device. Not thread-safe: one thread works with models."""
 
-    def __init__(self, paths: ModelPaths, policy: DevicePolicy, *, hashing: bool = True) -> None:
-        """`hashing=False` leaves out the sha256 (`--no-hashing`)."""
+    def __init__(
+        self,
+        paths: ModelPaths,
+        policy: DevicePolicy,
+        *,
+        hashing: bool = True,
+        check_numbers: bool = True,
+        rules: ResidencyRules | None = None,
+        memory: MemorySettings | None = None,
+    ) -> None:
+        """
+        Args:
+            hashing: False leaves out the sha256 (`--no-hashing`).
+            check_numbers: False lets weights be NaN (`--disable-nan-check`).
+            rules: how many models stay in memory; may be changed between two loads.
+            memory: in which form weights are kept, for models that are loaded from now on.
+        """
         self.paths = paths
         self.policy = policy
         self.hashing = hashing
         self.hashes = HashCache(paths.cache / "hashes.json")
-        self.current: LoadedModel | None = None
-        self._networks: dict[str, _Network] = {}
-        self._wanted: tuple[Path, Path | None] | None = None
+        self.rules = rules or ResidencyRules()
+        self.memory = memory or MemorySettings()
+        self._stage = Stage()
+        self._finite = FiniteFiles(paths.cache / "finite.json") if check_numbers else None
+        self._shelf = Shelf()
+        self._current: Resident | None = None
+        self.wanted: tuple[Path, Path | None] | None = None
+        """Checkpoint and VAE that were in force last; `reload` brings them back."""
 
+    @property
+    def current(self) -> LoadedModel | None:
+        """The model in force."""
+        return self._current.model if self._current else None
+
+    @property
+    def residents(self) -> list[LoadedModel]:
+        """The models in memory, the one used last at the end."""
+        return [resident.model for resident in self._shelf]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of weights of all models in memory."""
+        return sum(network.bytes for network in self._shelf.networks())
+
+    def inventory(self) -> list[tuple[LoadedModel, int, bool]]:
+        """The models in memory with the bytes of their weights (shared ones in each), and whether
+        they are favourites; the one used last at the end."""
+        return [
+            (
+                resident.model,
+                sum(network.bytes for network in resident.networks.values()),
+                resident.is_pinned(self.rules),
+            )
+            for resident in list(self._shelf)
+        ]
+
+    @torch.inference_mode(False)
     def load(
-        self, path: Path | str, vae: Path | str | None = None, progress: Progress | None = None
+        self,
+        path: Path | str,
+        vae: Path | str | None = None,
+        progress: Progress | None = None,
+        tick: Tick | None = None,
     ) -> LoadedModel:
-        """Load a checkpoint, or return the current model when it is that one and unchanged.
+        """Bring a checkpoint into force; one that is still in memory, unchanged, is there at once.
 
-        `path` is a `.safetensors` file or a diffusers folder, `vae` a separate VAE that replaces
-        the checkpoint's own. `progress` hears fractions from 0 to 1.
+        `path` is a checkpoint file or a diffusers folder, `vae` a separate VAE that replaces the
+        checkpoint's own. `progress` hears fractions from 0 to 1. `tick` is called every few
+        megabytes; what it raises ends the load, and the former model is in force.
 
         Raises:
             ModelLoadError: it cannot be loaded; the former model still works.
         """
         path, vae = Path(path), Path(vae) if vae else None
         if self.is_current(path, vae):
-            assert self.current is not None
-            return self.current
+            assert self._current is not None
+            return self._current.model
+        resident = self._shelf.find(path, vae)
+        if resident is not None and resident.unchanged():
+            return self._activate(resident)
         try:
-            return self._load(path, vae, steady(progress))
+            return self._load(path, vae, steady(progress), tick)
         except ModelFileError as error:
             raise ModelLoadError.of(error, path) from error
         except OSError as error:
@@ -115,123 +144,131 @@ class ModelManager:
             raise ModelLoadError(path.name, f"cannot be loaded ({shown(str(error))})") from error
 
     def is_current(self, path: Path, vae: Path | None) -> bool:
-        """Whether the model in memory is this one and its files have not changed since."""
-        if self.current is None or self._wanted != (path, vae):
-            return False
-        return all(network.stamp == _stamp(network.plan) for network in self._networks.values())
+        """Whether the model in force is this one and its files have not changed since."""
+        current = self._current
+        return current is not None and current.is_for(path, vae) and current.unchanged()
+
+    def is_resident(self, path: Path, vae: Path | None) -> bool:
+        """Whether a model is in memory and its files have not changed since."""
+        resident = self._shelf.find(path, vae)
+        return resident is not None and resident.unchanged()
 
     def unload(self) -> None:
-        """Free the model's memory; `reload` or the next `load` brings it back."""
-        self.current = None
-        self._networks.clear()
+        """Free the memory of all models; `reload` or the next `load` brings one back."""
+        for resident in self._shelf:
+            dismiss(resident.model)
+        for network in self._shelf.networks():
+            network.hollow_out()
+        self._shelf, self._current = Shelf(), None
         self._release()
 
-    def reload(self, progress: Progress | None = None) -> LoadedModel | None:
+    def reload(
+        self, progress: Progress | None = None, tick: Tick | None = None
+    ) -> LoadedModel | None:
         """Load the last model again if it was unloaded; None when there never was one.
 
         Raises:
             ModelLoadError: it cannot be loaded any more.
         """
-        if self.current is not None:
-            return self.current
-        return self.load(*self._wanted, progress=progress) if self._wanted else None
+        if self._current is not None:
+            return self._current.model
+        return self.load(*self.wanted, progress, tick) if self.wanted else None
 
-    def _load(self, path: Path, vae: Path | None, progress: Progress) -> LoadedModel:
+    # -- a model that is in memory ----------------------------------------------------------------
+
+    def _activate(self, resident: Resident) -> LoadedModel:
+        former, self._current = self._current, resident
+        self.wanted = (resident.model.path, resident.vae)
+        self._shelf.put_last(resident)
+        if former is not None and former is not resident:
+            former.model.set_tiling(False)
+            if set(map(id, former.networks.values())) & set(map(id, resident.networks.values())):
+                dismiss(former.model)
+        self._settle_on_device(resident)
+        return resident.model
+
+    def _settle_on_device(self, resident: Resident) -> None:
+        """Bring a model's networks to the device; others wait in main memory if they must."""
+        device = self.policy.device
+        if device.type == "cpu":
+            return
+        own = list(resident.networks.values())
+        waiting = [n for n in self._shelf.networks() if n not in own and n.device.type != "cpu"]
+        budget = self.rules.device(device_memory(device))
+        taken = sum(network.bytes for network in waiting)
+        for network in waiting:  # the one used longest ago first
+            if taken <= budget:
+                break
+            taken -= network.bytes
+            self._dismiss_owners(network)
+            network.put_away()
+        for network in own:
+            network.bring()
+
+    def _dismiss_owners(self, network: Network) -> None:
+        for resident in self._shelf:
+            if network in resident.networks.values():
+                dismiss(resident.model)
+
+    # -- a model that is not ----------------------------------------------------------------------
+
+    def _load(
+        self, path: Path, vae: Path | None, progress: Progress, tick: Tick | None
+    ) -> LoadedModel:
         progress(0.0)
+        notes = notes_of(path)
         plan = plan_model(path, vae, self.paths.configs)
-        choice = self._choose(plan)
+        forms = {
+            name: self.memory.form(self.policy, plan.family, name, component)
+            for name, component in plan.components.items()
+        }
+        choice = choose(plan, self._shelf, self._current, forms, self._stage, self.rules)
         model = self._model(plan, choice, vae)
-        hashing = _Hashing(self, path, vae) if self.hashing else None
-        if self.current is not None:
-            self.current.set_tiling(False)
+        info = checkpoint_info(path, self.paths.checkpoint_dirs)
+        hashing = Hashing(info, vae, self.hashes) if self.hashing else None
+        swap = Swap(
+            choice, self._shelf, self._current, self.policy.device, self.rules, self._finite
+        )
         try:
-            self._fill_all(plan, choice, progress)
+            swap.carry_out(progress, tick)
+            if hashing:
+                model.sha256, model.vae_sha256 = hashing.results(tick)
         except BaseException:
             if hashing:
                 hashing.stop()
+            self._take_back(swap)
             raise
-        replaced = any(name in self._networks for name in choice.made)
-        self.current, self._networks, self._wanted = model, choice.all(), (path, vae)
-        if hashing:
-            model.sha256, model.vae_sha256 = hashing.results()
-        if replaced:
+        resident = Resident(model, swap.conclude(), vae, notes)
+        self._shelf.put_last(resident)
+        self._current, self.wanted = resident, (path, vae)
+        for network in self._shelf.trim_vaes(self.rules.spare_vaes):
+            network.hollow_out()
+            swap.dropped = True
+        self._settle_on_device(resident)
+        model.settle()
+        if swap.dropped:
             self._release()
         progress(1.0)
         return model
 
-    def _choose(self, plan: ModelPlan) -> _Choice:
-        """What happens to each network: kept, refilled with new weights, or made anew.
-
-        Everything that can be wrong with a checkpoint, short of a read error, shows up here,
-        before anything of the former model has been touched.
-        """
-        choice = _Choice({}, {}, {})
-        for name, component in plan.components.items():
-            stamp = _stamp(component)
-            old = self._networks.get(name)
-            if old is None or not self._takes(name, old, component):
-                choice.made[name] = _Network(build_empty(component), component, stamp)
-            elif _same_weights(old, component, stamp):
-                choice.kept[name] = _Network(old.module, component, stamp)
-            else:
-                check_fits(component, old.module)
-                choice.refilled[name] = _Network(old.module, component, stamp)
-        return choice
-
-    def _fill_all(self, plan: ModelPlan, choice: _Choice, progress: Progress) -> None:
-        """New networks first: while they fail, nothing of the former model has been touched."""
-        made, refilled = choice.made, choice.refilled
-        sizes = {name: plan.components[name].size for name in (*made, *refilled)}
-        share = Share(progress, max(1, sum(sizes.values())))
-        for name, network in made.items():
-            materialise(network.module, self._dtype(name), self.policy.device)
-            fill(network.module, network.plan, share.of(sizes[name]))
+    def _take_back(self, swap: Swap) -> None:
+        """Put the former model in force again; without its weights there is no model any more."""
         try:
-            for name, network in refilled.items():
-                fill(network.module, network.plan, share.of(sizes[name]))
-        except BaseException:
-            self._restore(refilled)
-            raise
-
-    def _restore(self, refilled: dict[str, _Network]) -> None:
-        """Read the former model's weights back; without them there is no model any more."""
-        try:
-            for name in refilled:
-                old = self._networks[name]
-                if old.stamp != _stamp(old.plan):
-                    raise ModelLoadError(old.plan.path.name, "has changed on disk")
-                fill(old.module, old.plan)
-        except (ModelFileError, ModelLoadError, OSError) as error:
+            swap.undo()
+        except (ModelFileError, OSError, MemoryError, torch.OutOfMemoryError) as error:
             logger.error("the former model could not be restored: %s", error)
             self.unload()
 
-    def _takes(self, name: str, old: _Network, component: ComponentPlan) -> bool:
-        """Whether a network can take the weights of a component as it is."""
-        weight = next(old.module.parameters())
-        return (
-            old.plan.signature == component.signature
-            and weight.dtype == self._dtype(name)
-            and weight.device.type == self.policy.device.type
-        )
-
-    def _dtype(self, name: str) -> torch.dtype:
-        if name == "unet":
-            return self.policy.unet_dtype
-        return self.policy.vae_dtype if name == "vae" else self.policy.text_dtype
-
-    def _model(self, plan: ModelPlan, choice: _Choice, vae: Path | None) -> LoadedModel:
+    def _model(self, plan: ModelPlan, choice: Choice, vae: Path | None) -> LoadedModel:
         """The model over networks that may still be empty; its hashes are not known yet."""
-        from modules.engine.conditioning import Conditioner
         from modules.engine.sampling.model_sampling import ModelSampling
 
-        modules = {name: network.module for name, network in choice.all().items()}
+        modules = choice.modules()
         adapter = LOADERS[plan.family].adapter
-        if self.current is not None and choice.only_changes("vae"):
-            # The texts that were encoded stay valid.
-            conditioner = self.current.conditioner
-        else:
-            conditioner = Conditioner(adapter.towers(modules, plan.tokenizers))
-        info = _info(plan.path, self.paths.checkpoint_dirs)
+        same = self._with_all(choice.kept) if choice.only_changes("vae") else None
+        # With the same text encoders, the texts that were encoded stay valid.
+        conditioner = same.conditioner if same else adapter.conditioner(modules, plan.tokenizers)
+        info = checkpoint_info(plan.path, self.paths.checkpoint_dirs)
         return LoadedModel(
             plan=plan,
             name=info.model_name,
@@ -246,6 +283,13 @@ class ModelManager:
             vae_path=vae,
         )
 
+    def _with_all(self, networks: Mapping[str, Network]) -> LoadedModel | None:
+        """A model in memory that has all these networks under the same names."""
+        for resident in self._shelf:
+            if all(resident.networks.get(name) is one for name, one in networks.items()):
+                return resident.model
+        return None
+
     def _release(self) -> None:
         gc.unfreeze()  # what was kept for good may be what goes now
         gc.collect()
@@ -253,61 +297,3 @@ class ModelManager:
             torch.cuda.empty_cache()
         elif self.policy.device.type == "mps":
             torch.mps.empty_cache()
-
-
-class _Hashing:
-    """sha256 of checkpoint and VAE in a thread, while the weights are read."""
-
-    def __init__(self, manager: ModelManager, path: Path, vae: Path | None) -> None:
-        self._stop = threading.Event()
-        self._results = ["", ""]
-        info = _info(path, manager.paths.checkpoint_dirs)
-
-        def work() -> None:
-            try:
-                self._results[0] = content_hash(info, manager.hashes, self._stop.is_set)
-                if vae is not None and vae.is_file():
-                    self._results[1] = manager.hashes.sha256(vae, self._stop.is_set)
-            except (OSError, HashingStopped) as error:
-                logger.debug("no hash: %s", error)
-
-        self._thread = threading.Thread(target=work, name="easel-hash", daemon=True)
-        self._thread.start()
-
-    def results(self) -> tuple[str, str]:
-        """Wait for both hashes; empty where a file could not be read."""
-        self._thread.join()
-        return self._results[0], self._results[1]
-
-    def stop(self) -> None:
-        """Give up within moments."""
-        self._stop.set()
-        self._thread.join()
-
-
-def _info(path: Path, roots: tuple[Path, ...]) -> CheckpointInfo:
-    """The catalog's view of a checkpoint, named below the folder that it lies in."""
-    root = next((root for root in roots if path.is_relative_to(root)), path.parent)
-    return inspect(Found(path, root, "folder" if path.is_dir() else "file"))
-
-
-def _stamp(plan: ComponentPlan) -> Stamp:
-    stamps = []
-    for file in sorted({source.header.path for source in plan.sources.values()}):
-        try:
-            status = file.stat()
-        except OSError:
-            stamps.append((str(file), -1, -1))
-            continue
-        stamps.append((str(file), status.st_size, status.st_mtime_ns))
-    return tuple(stamps)
-
-
-def _same_weights(old: _Network, component: ComponentPlan, stamp: Stamp) -> bool:
-    if old.stamp != stamp or old.plan.sources.keys() != component.sources.keys():
-        return False
-    return all(
-        old.plan.sources[name].tensor == source.tensor
-        and old.plan.sources[name].header.path == source.header.path
-        for name, source in component.sources.items()
-    )

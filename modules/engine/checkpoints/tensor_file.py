@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -17,7 +18,8 @@ from typing import IO
 import torch
 
 from modules.catalog.errors import UnreadableModelError, shown
-from modules.catalog.header import Header, TensorEntry, open_regular, safetensors_header
+from modules.catalog.header import Header, TensorEntry, open_regular
+from modules.catalog.weights import weights_header
 
 DTYPES: Mapping[str, torch.dtype] = {
     "BOOL": torch.bool,
@@ -26,6 +28,9 @@ DTYPES: Mapping[str, torch.dtype] = {
     "I16": torch.int16,
     "I32": torch.int32,
     "I64": torch.int64,
+    "U16": torch.uint16,
+    "U32": torch.uint32,
+    "U64": torch.uint64,
     "F16": torch.float16,
     "BF16": torch.bfloat16,
     "F32": torch.float32,
@@ -36,15 +41,31 @@ DTYPES: Mapping[str, torch.dtype] = {
 HOST_BLOCK = 1024 * 1024
 """Bytes converted at a time on the CPU: well within a level-2 cache, twice over."""
 DEVICE_BLOCK = 64 * 1024 * 1024
+DIRECT_BLOCK = 4 * 1024 * 1024
+"""Bytes read at a time where nothing is converted: so often someone may stop it."""
 
 FLOATING = frozenset(name for name, dtype in DTYPES.items() if dtype.is_floating_point)
+
+
+@dataclass(frozen=True)
+class Care:
+    """What is looked after while a file is read."""
+
+    tick: Callable[[], None] | None = None
+    """Called every few megabytes; what it raises ends the reading."""
+    finite: bool = False
+    """Refuse weights that are NaN or infinite: all they can give is a black picture."""
+
+
+CARELESS = Care()
 
 
 class TensorFile:
     """An open safetensors file whose header has been checked. A context manager."""
 
-    def __init__(self, header: Header) -> None:
+    def __init__(self, header: Header, care: Care = CARELESS) -> None:
         self.header = header
+        self._care = care
         self._stream: IO[bytes] | None = None
         self._staging: torch.Tensor | None = None
 
@@ -55,7 +76,7 @@ class TensorFile:
         Raises:
             UnreadableModelError: the file is damaged.
         """
-        return cls(safetensors_header(path))
+        return cls(weights_header(path))
 
     def __enter__(self) -> TensorFile:
         try:
@@ -63,9 +84,11 @@ class TensorFile:
         except OSError as error:
             reason = f"cannot be read ({error.strerror or error})"
             raise UnreadableModelError(self.header.path, reason) from error
-        if os.fstat(self._stream.fileno()).st_size != self.header.file_size:
+        try:
+            self.check_unchanged()
+        except UnreadableModelError:
             self._stream.close()
-            raise UnreadableModelError(self.header.path, "changed while it was loaded")
+            raise
         return self
 
     def __exit__(
@@ -78,6 +101,18 @@ class TensorFile:
             self._stream.close()
             self._stream = None
         self._staging = None
+
+    def check_unchanged(self) -> None:
+        """Call after the last read: what was read may be half old, half new.
+
+        Raises:
+            UnreadableModelError: the file is not the one any more whose header was read.
+        """
+        assert self._stream is not None, "the file is not open"
+        status = os.fstat(self._stream.fileno())
+        same_size = status.st_size == self.header.file_size
+        if not same_size or self.header.modified not in (0, status.st_mtime_ns):
+            raise UnreadableModelError(self.header.path, "changed while it was loaded")
 
     def get(self, name: str) -> torch.Tensor:
         """A tensor as it is in the file, on the CPU."""
@@ -125,6 +160,9 @@ class TensorFile:
         flat = destination.reshape(-1)
         if not flat.numel():
             return
+        if entry.strides is not None:
+            destination.copy_(self._gathered(name, entry, rows).reshape(destination.shape))
+            return
         if not rows:
             self._read_span(name, entry, 0, flat)
             return
@@ -135,14 +173,34 @@ class TensorFile:
             self._read_span(name, entry, begin * length, flat[done : done + count])
             done += count
 
+    def _gathered(
+        self, name: str, entry: TensorEntry, rows: Sequence[tuple[int, int]]
+    ) -> torch.Tensor:
+        """Rows of a tensor whose numbers do not follow each other in the file."""
+        assert entry.strides is not None
+        dtype = DTYPES[entry.dtype]
+        span = torch.empty((entry.end - entry.begin) // dtype.itemsize, dtype=dtype)
+        self._read_bytes(entry.begin, span, name)
+        tensor = span.as_strided(entry.shape, entry.strides)
+        return torch.cat([tensor[begin:end] for begin, end in rows]) if rows else tensor
+
     def _read_span(self, name: str, entry: TensorEntry, first: int, flat: torch.Tensor) -> None:
         """Fill `flat` from the elements `first` … of a tensor in the file."""
         dtype = DTYPES[entry.dtype]
         begin = entry.begin + first * dtype.itemsize
-        if flat.dtype == dtype and flat.device.type == "cpu":
-            self._read(begin, flat.view(torch.uint8), name)
-        else:
+        if flat.dtype != dtype or flat.device.type != "cpu":
             self._convert(name, begin, dtype, flat)
+        else:
+            self._read_bytes(begin, flat, name)
+
+    def _read_bytes(self, begin: int, flat: torch.Tensor, name: str) -> None:
+        """Fill `flat` with bytes of the file as they are."""
+        width = flat.dtype.itemsize
+        step = DIRECT_BLOCK // width
+        for start in range(0, flat.numel(), step):
+            part = flat[start : start + step]
+            self._read(begin + start * width, part.view(torch.uint8), name)
+            self._check(part, name)
 
     def _convert(self, name: str, begin: int, dtype: torch.dtype, flat: torch.Tensor) -> None:
         """Read and convert block by block, so that the bytes are still in the processor's cache."""
@@ -156,9 +214,18 @@ class TensorFile:
             staged = self._staging[: part.numel() * width]
             self._read(begin + start * width, staged, name)
             part.copy_(staged.view(dtype))
+            self._check(part if part.device.type == "cpu" else staged.view(dtype), name)
+
+    def _check(self, part: torch.Tensor, name: str) -> None:
+        """Refuse what is not finite, while it is still in the processor's cache."""
+        if self._care.finite and not _is_finite(part):
+            reason = f"has NaN or infinite numbers in {shown(name)!r}: it is damaged"
+            raise UnreadableModelError(self.header.path, reason)
 
     def _read(self, position: int, into: torch.Tensor, name: str) -> None:
         assert self._stream is not None, "the file is not open"
+        if self._care.tick is not None:
+            self._care.tick()
         view = memoryview(into.numpy())
         try:
             self._stream.seek(position)
@@ -172,3 +239,11 @@ class TensorFile:
         except OSError as error:
             reason = f"cannot be read ({error.strerror or error})"
             raise UnreadableModelError(self.header.path, reason) from error
+
+
+def _is_finite(values: torch.Tensor) -> bool:
+    """Whether all numbers are finite; one sum tells it, unless that sum itself runs over."""
+    if not values.is_floating_point():
+        return True
+    wide = values.to(torch.promote_types(values.dtype, torch.float32))
+    return math.isfinite(wide.sum().item()) or bool(torch.isfinite(wide).all())

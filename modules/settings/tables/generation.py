@@ -5,6 +5,7 @@ from __future__ import annotations
 from modules.settings.tables.rows import Section
 
 _sd = Section("Stable Diffusion")
+_memory = Section("Models in memory")
 _vae = Section("VAE")
 _optimizations = Section("Optimizations")
 _compatibility = Section("Compatibility")
@@ -83,12 +84,83 @@ OPTIONS = (
         help="Keeps the contrast of a strong CFG in bounds (Lin et al. 2023); "
         "0.7 suits zero terminal SNR models.",
     ),
+    _memory.whole(
+        "sd_checkpoints_limit",
+        "Maximum number of checkpoints loaded at the same time",
+        0,
+        0,
+        10,
+        help="0: as many as fit into the memory for checkpoints.",
+    ),
+    _memory.whole(
+        "model_ram_budget_mb",
+        "Main memory for checkpoints, in MB",
+        0,
+        0,
+        1_048_576,
+        256,
+        help="0: up to six tenths of the machine's memory. The one in use is loaded in any case.",
+    ),
+    _memory.flag(
+        "sd_checkpoints_keep_in_cpu",
+        "Only keep one model on device",
+        True,
+        help="The others wait in main memory.",
+    ),
+    _memory.whole(
+        "model_device_budget_mb",
+        "Graphics memory for checkpoints that wait, in MB",
+        0,
+        0,
+        1_048_576,
+        256,
+        help="Where more than one may be on the device. 0: up to six tenths of its memory.",
+    ),
+    _memory.multi(
+        "sd_checkpoints_pinned",
+        "Favourite checkpoints",
+        [],
+        dynamic="checkpoints",
+        help="They leave memory last.",
+    ),
+    _memory.whole(
+        "model_idle_unload_minutes",
+        "Unload checkpoints after so many idle minutes",
+        0,
+        0,
+        10_080,
+        help="0: never. The next job loads its checkpoint again.",
+    ),
     _vae.choice("sd_vae", "SD VAE", "Automatic", dynamic="vaes", infotext="VAE"),
     _vae.flag(
         "sd_vae_overrides_per_model_preferences",
-        "Selected VAE overrides the one beside the checkpoint",
+        "Selected VAE overrides per-model preferences",
         True,
-        hidden=True,
+        help="Otherwise a checkpoint's noted VAE, or one named after it, comes first.",
+    ),
+    _vae.whole(
+        "sd_vae_checkpoint_cache",
+        "VAE checkpoints to cache in RAM",
+        0,
+        0,
+        10,
+        help="Beside those of the checkpoints in memory.",
+    ),
+    _vae.choice(
+        "sd_vae_encode_method",
+        "VAE type for encode",
+        "Full",
+        "Full|TAESD",
+        infotext="VAE Encoder",
+        help="TAESD: quick and rough, when its files are in models/VAE-approx.",
+    ),
+    _vae.choice(
+        "sd_vae_decode_method",
+        "VAE type for decode",
+        "Full",
+        "Full|TAESD",
+        infotext="VAE Decoder",
+        help="TAESD: quick and rough, when its files are in models/VAE-approx.",
     ),
     _vae.flag("auto_vae_precision", "Decode again in 32 bits when the VAE gives NaN", True),
     _optimizations.number(

@@ -12,18 +12,8 @@ _later = Section("Not in use yet", hidden=True)
 
 OPTIONS = (
     _later.text("sd_checkpoint_hash", "SHA256 hash of the current checkpoint"),
-    _later.whole(
-        "sd_checkpoints_limit", "Maximum number of checkpoints loaded at the same time", 1, 1, 10
-    ),
-    _later.flag("sd_checkpoints_keep_in_cpu", "Only keep one model on device", True),
     _later.whole("sd_checkpoint_cache", "Checkpoints to cache in RAM", 0, 0, 10),
     _later.choice("sd_unet", "SD Unet", "Automatic"),
-    _later.choice(
-        "sd_vae_encode_method", "VAE type for encode", "Full", "Full|TAESD", infotext="VAE Encoder"
-    ),
-    _later.choice(
-        "sd_vae_decode_method", "VAE type for decode", "Full", "Full|TAESD", infotext="VAE Decoder"
-    ),
     _later.number(
         "token_merging_ratio",
         "Token merging ratio",

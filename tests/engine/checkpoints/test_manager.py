@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from modules.engine.checkpoints import LoadedModel, ModelLoadError, ModelManager
-from modules.engine.checkpoints.components import fill
 from modules.engine.conditioning import stack
 from modules.engine.device import DevicePolicy, choose_policy
 from tests.engine.checkpoints.conftest import EnginePaths, tiny
+from tests.pickles.hostile import system_call, write_zip
 from tests.support.tiny_models import TinyComponents, TinyShape, original_vae
 
 CPU = DevicePolicy(torch.device("cpu"), torch.float32, torch.float32, torch.float32)
@@ -286,26 +286,23 @@ def test_a_broken_model_is_named_and_the_former_one_goes_on_unchanged(
 
 
 def test_a_read_error_in_the_middle_of_a_swap_gives_the_former_weights_back(
-    manager: ModelManager,
-    models: Path,
-    apple: TinyComponents,
-    pear: TinyComponents,
-    monkeypatch: pytest.MonkeyPatch,
+    manager: ModelManager, models: Path, apple: TinyComponents, pear: TinyComponents
 ) -> None:
     good = manager.load(tiny(models, name="good", components=apple))
     before = answers(good)
+    unet = good.networks["unet"].conv_in.weight.clone()
     other = tiny(models, name="other", components=pear)
+    vae = other / "vae" / "diffusion_pytorch_model.safetensors"
+    content, overwritten = vae.read_bytes(), []
 
-    def cut_while_loading(network: Any, plan: Any, progress: Any = None) -> None:
-        if plan.part == "VAE" and plan.path == other:
-            file = other / "vae" / "diffusion_pytorch_model.safetensors"
-            content = file.read_bytes()
-            file.write_bytes(content[: len(content) // 2])
-        fill(network, plan, progress)
+    def cut() -> None:
+        if not torch.equal(unet, good.networks["unet"].conv_in.weight) and not overwritten:
+            overwritten.append(True)
+            vae.write_bytes(content[: len(content) // 2])
 
-    monkeypatch.setattr("modules.engine.checkpoints.manager.fill", cut_while_loading)
     with pytest.raises(ModelLoadError, match="changed while it was loaded"):
-        manager.load(other)
+        manager.load(other, tick=cut)
+    assert overwritten, "the former weights were in danger"
     assert manager.current is good
     good.conditioner.forget()
     assert same(before, answers(good))
@@ -326,12 +323,12 @@ def test_a_single_file_without_a_part_says_which(
         manager.load(path)
 
 
-def test_pickle_files_and_strange_files_are_refused_by_name(
+def test_hostile_files_and_strange_files_are_refused_by_name(
     manager: ModelManager, models: Path
 ) -> None:
     models.mkdir(parents=True)
-    (models / "evil.ckpt").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
-    with pytest.raises(ModelLoadError, match="pickle"):
+    write_zip(models / "evil.ckpt", system_call(models / "ran"))
+    with pytest.raises(ModelLoadError, match=r"evil\.ckpt: asks for"):
         manager.load(models / "evil.ckpt")
     save_file({"lora_down.weight": torch.zeros(2, 2)}, str(models / "l.safetensors"))
     with pytest.raises(ModelLoadError, match="LoRA"):
