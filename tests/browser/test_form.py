@@ -38,7 +38,7 @@ def number(page: Page, name: str) -> str:
 
 
 def test_the_first_visit_takes_the_models_own_settings(page: Page, server) -> None:
-    wishes = server.get("/easel/page/state")["model_defaults"]
+    wishes = server.get("/easel/page/state")["model_defaults_by_tab"]["txt2img"]
     assert number(page, "width") == str(wishes["width"])
     assert number(page, "steps") == str(wishes["steps"])
     example = page.locator("easel-examples button").first

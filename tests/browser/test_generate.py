@@ -11,8 +11,22 @@ from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
-QUICK = {"steps": 3, "width": 64, "height": 64, "sampler_name": "Euler", "cfg_scale": 4}
-LONG = {"steps": 150, "width": 128, "height": 128, "sampler_name": "Euler", "cfg_scale": 4}
+QUICK = {
+    "enable_hr": False,
+    "steps": 3,
+    "width": 64,
+    "height": 64,
+    "sampler_name": "Euler",
+    "cfg_scale": 4,
+}
+LONG = {
+    "enable_hr": False,
+    "steps": 150,
+    "width": 128,
+    "height": 128,
+    "sampler_name": "Euler",
+    "cfg_scale": 4,
+}
 Fill = Callable[..., None]
 
 

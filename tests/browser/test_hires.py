@@ -20,6 +20,7 @@ def page(shared_page: Page) -> Page:
 
 def test_hires_fix_says_the_final_size_and_makes_it(page: Page) -> None:
     said = page.locator("#txtimg_hr_finalres")
+    fill_tab(page, "txt2img", enable_hr=False)
     expect(page.locator("#txt2img_hr_upscaler")).to_be_hidden()
     page.get_by_role("checkbox", name="Hires. fix").check()
     expect(page.locator("#txt2img_hr_upscaler")).to_be_visible()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tools.starter.config import MODEL_FOLDER as STARTER
+
 pytestmark = pytest.mark.browser
 
 Fill = Callable[..., None]
-LONG = {"steps": 150, "width": 128, "height": 128, "sampler_name": "Euler"}
+LONG = {"enable_hr": False, "steps": 150, "width": 128, "height": 128, "sampler_name": "Euler"}
 
 
 def test_png_info_shows_everything_and_sends_it_on(page: Page, picture) -> None:
@@ -110,6 +114,41 @@ def test_quick_settings_follow_changes_from_elsewhere(page: Page, server, until)
     until(lambda: server.get("/sdapi/v1/options")["CLIP_stop_at_last_layers"] == 2)
     server.post("/sdapi/v1/options", {"CLIP_stop_at_last_layers": 1})
     expect(field).to_have_value("1")
+
+
+def test_a_checkpoint_brings_its_own_settings_and_takes_them_away(page: Page, server) -> None:
+    own = server.get("/easel/page/state")["model_defaults_by_tab"]["txt2img"]
+    shipped = server.get("/sdapi/v1/options")["sd_model_checkpoint"]
+    plain = server.data_dir / "models" / "Stable-diffusion" / "without-wishes"
+    shutil.copytree(STARTER, plain, copy_function=_linked)
+    (plain / "easel.json").unlink()
+    page.wait_for_function(
+        "width => Easel.form.values('txt2img')?.width === width", arg=own["width"]
+    )
+    try:
+        page.click("#refresh_sd_model_checkpoint")
+        choose = page.locator("#setting_sd_model_checkpoint input")
+        choose.click()
+        page.get_by_role("option", name="without-wishes").click()
+        page.wait_for_function("Easel.form.values('txt2img').width === 512")
+        assert not page.evaluate("Easel.form.values('txt2img').enable_hr")
+        choose.click()
+        page.get_by_role("option", name="easel-starter").click()
+        page.wait_for_function("Easel.form.values('txt2img').enable_hr === true")
+        values = page.evaluate("Easel.form.values('txt2img')")
+        assert {name: values[name] for name in own} == own
+        assert page.evaluate("Easel.form.values('img2img').denoising_strength") == 0.75
+    finally:
+        server.post("/sdapi/v1/options", {"sd_model_checkpoint": shipped})
+        shutil.rmtree(plain)
+
+
+def _linked(source: str, target: str) -> None:
+    """As `shutil.copy`, without the bytes where the file system allows that."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy(source, target)
 
 
 def test_a_chinese_browser_gets_chinese(visit) -> None:

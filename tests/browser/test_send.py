@@ -13,7 +13,14 @@ from tests.browser.tabs import fill_tab, generated, open_tab, png
 
 pytestmark = pytest.mark.browser
 
-QUICK = {"steps": 2, "width": 64, "height": 72, "sampler_name": "Euler", "prompt": "a cat"}
+QUICK = {
+    "enable_hr": False,
+    "steps": 2,
+    "width": 64,
+    "height": 72,
+    "sampler_name": "Euler",
+    "prompt": "a cat",
+}
 DROP = """([selector, url]) => {
   const transfer = new DataTransfer();
   transfer.setData("text/uri-list", new URL(url, location.href).href);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from modules.catalog.restorers import list_restorers
@@ -97,15 +98,14 @@ def page_state(context: Any) -> dict[str, Any]:
     """One JSON object for the page's start and for each change of models or styles."""
     checkpoint = context.catalog.default_checkpoint()
     sidecar = context.catalog.sidecar(checkpoint) if checkpoint else None
-    wishes = sidecar.default_parameters if sidecar else {}
-    known = defaults.txt2img()
-    welcome = context.options.get("use_model_defaults")
+    welcome = sidecar and context.options.get("use_model_defaults")
+    by_tab = defaults.by_tab()
     return {
         "assets": assets.version(),
         "checkpoint": checkpoint.title if checkpoint else None,
-        "defaults": known,
-        "defaults_by_tab": defaults.by_tab(),
-        "model_defaults": {k: v for k, v in wishes.items() if k in known and welcome},
+        "defaults": by_tab["txt2img"],
+        "defaults_by_tab": by_tab,
+        "model_defaults_by_tab": _wishes(sidecar.default_parameters if welcome else {}, by_tab),
         "description": sidecar.description if sidecar else "",
         "variant": checkpoint.variant if checkpoint else "",
         "examples": list(sidecar.example_prompts)[:24] if sidecar else [],
@@ -114,6 +114,22 @@ def page_state(context: Any) -> dict[str, Any]:
         "overrides": {
             name: option.key for name, option in context.options.table.by_infotext().items()
         },
+    }
+
+
+def _wishes(
+    parameters: Mapping[str, Any], by_tab: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The model's own defaults for each tab; a second pass, and its denoising strength, is meant
+    for new pictures only: img2img's strength of the same name stays the user's."""
+    second_pass = defaults.hires()
+    return {
+        tab: {
+            name: value
+            for name, value in parameters.items()
+            if name in known and (tab == "txt2img" or name not in second_pass)
+        }
+        for tab, known in by_tab.items()
     }
 
 

@@ -25,6 +25,8 @@ const pending = {};
 const current = {};
 const last = {};
 const defaults = (tab, state) => state.defaults_by_tab?.[tab] ?? state.defaults;
+/** What the checkpoint in use would like to see in a tab's form. */
+export const wishes = (tab, state) => state.model_defaults_by_tab[tab] ?? {};
 
 /**
  * A tab's last word on its request: `change(asked, fields)` gives what to send, or null when it has told
@@ -51,7 +53,7 @@ export async function initial(tab, names) {
     return names.map(() => ({ __type__: "update" }));
   }
   const saved = storage.read(KEY, {})[tab];
-  const start = { ...defaults(tab, state), ...(saved ?? state.model_defaults) };
+  const start = { ...defaults(tab, state), ...(saved ?? wishes(tab, state)) };
   current[tab] = sane(tab, start, state);
   return names.map((name) => update(name, current[tab][name], state));
 }

@@ -54,9 +54,10 @@ function storeLater(key, value) {
 async function store(key, value) {
   const taken = () => same(pending.get(key), value) && pending.delete(key);
   try {
+    const former = await page.state();
     await api.put("/easel/v1/settings", { [key]: value });
     taken();
-    if (key === "sd_model_checkpoint") await adopt();
+    if (key === "sd_model_checkpoint") await adopt(former);
   } catch (problem) {
     taken();
     toast.error(problem.message);
@@ -64,18 +65,28 @@ async function store(key, value) {
   }
 }
 
-/** A checkpoint was chosen here: its own settings go into the form, with a way back. */
-async function adopt() {
+/**
+ * A checkpoint was chosen here: its own settings go into the form, with a way back. What the form still
+ * has from the former checkpoint's settings goes back to the program's.
+ */
+async function adopt(former) {
   const state = await page.state({ fresh: true });
-  const wishes = state.model_defaults;
-  if (!Object.keys(wishes).length) return;
-  const before = Object.fromEntries(FORMS.map((tab) => [tab, form.values(tab)]));
-  const same = (tab) => Object.entries(wishes).every(([name, value]) => before[tab][name] === value);
-  if (FORMS.every(same)) return;
-  for (const tab of FORMS) form.apply(tab, wishes);
-  const said = describe(wishes);
-  const undo = () => FORMS.forEach((tab) => form.apply(tab, before[tab]));
-  toast.info(t("quick.model_defaults", { said }), { text: t("fill.undo"), run: undo });
+  const before = {};
+  const changes = {};
+  for (const tab of FORMS) {
+    before[tab] = form.values(tab);
+    const left = Object.entries(form.wishes(tab, former)).filter(([name, value]) => before[tab][name] === value);
+    const back = Object.fromEntries(left.map(([name]) => [name, state.defaults_by_tab[tab][name]]));
+    const wanted = Object.entries({ ...back, ...form.wishes(tab, state) });
+    changes[tab] = Object.fromEntries(wanted.filter(([name, value]) => before[tab][name] !== value));
+  }
+  const changed = FORMS.filter((tab) => Object.keys(changes[tab]).length);
+  if (!changed.length) return;
+  for (const tab of changed) form.apply(tab, changes[tab]);
+  const own = form.wishes(FORMS[0], state);
+  const told = Object.keys(own).length ? ["quick.model_defaults", own] : ["quick.usual_defaults", changes[changed[0]]];
+  const undo = () => changed.forEach((tab) => form.apply(tab, before[tab]));
+  toast.info(t(told[0], { said: describe(told[1]) }), { text: t("fill.undo"), run: undo });
 }
 
 function describe(wishes) {
@@ -84,6 +95,7 @@ function describe(wishes) {
   if (wishes.steps) parts.push(t("quick.steps", { steps: wishes.steps }));
   if (wishes.sampler_name) parts.push(wishes.sampler_name);
   if (wishes.cfg_scale) parts.push(`CFG ${wishes.cfg_scale}`);
+  if (wishes.enable_hr) parts.push("Hires. fix");
   return parts.join(", ");
 }
 

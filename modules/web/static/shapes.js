@@ -51,7 +51,7 @@ class Shapes extends HTMLElement {
 
   async #choose(across, down) {
     const state = await page.state();
-    const native = { ...state.defaults, ...state.model_defaults };
+    const native = { ...state.defaults, ...state.model_defaults_by_tab.txt2img };
     const side = Math.sqrt(native.width * native.height);
     const [width, height] = sides(side, across, down);
     form.apply(this.tab, { width, height });

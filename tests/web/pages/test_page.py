@@ -228,7 +228,11 @@ def test_the_start_state_brings_the_models_own_wishes(context: AppContext) -> No
     found = state.page_state(context)
     wishes = context.catalog.sidecar(context.catalog.default_checkpoint()).default_parameters
     assert found["checkpoint"] in found["lists"]["checkpoints"]
-    assert found["model_defaults"]["width"] == wishes["width"]
+    own = found["model_defaults_by_tab"]
+    assert own["txt2img"] == wishes
+    assert own["img2img"]["width"] == wishes["width"]
+    # A second pass and its strength are not img2img's.
+    assert not {"enable_hr", "denoising_strength"} & own["img2img"].keys()
     assert "a red apple on a blue background" in found["examples"]
     assert found["defaults"]["steps"] == 20
     assert found["overrides"]["Clip skip"] == "CLIP_stop_at_last_layers"
@@ -237,7 +241,7 @@ def test_the_start_state_brings_the_models_own_wishes(context: AppContext) -> No
 def test_the_models_wishes_can_be_switched_off(context: AppContext) -> None:
     context.options.set_many({"use_model_defaults": False})
     try:
-        assert state.page_state(context)["model_defaults"] == {}
+        assert not any(state.page_state(context)["model_defaults_by_tab"].values())
     finally:
         context.options.reset("use_model_defaults")
 
