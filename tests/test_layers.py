@@ -13,14 +13,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 MAY_IMPORT = {
     "settings": set(),
+    "pickles": set(),
     "setup": {"settings"},
     "requests": {"settings"},
     "imaging": {"settings", "requests"},
     "prompts": {"settings", "requests"},
-    "catalog": {"settings", "requests", "prompts"},
+    "catalog": {"settings", "requests", "prompts", "pickles"},
     "gallery": {"settings", "requests", "prompts", "imaging"},
     "jobs": {"settings", "requests", "prompts", "imaging", "catalog", "gallery"},
-    "engine": {"settings", "requests", "prompts", "imaging", "catalog"},
+    "engine": {"settings", "requests", "prompts", "imaging", "catalog", "pickles"},
     "web": {"settings", "requests", "prompts", "imaging", "catalog", "gallery", "jobs"},
     "cli": {"settings", "requests", "prompts", "imaging", "catalog", "gallery", "jobs"},
     "addons": {"settings", "requests", "prompts", "imaging", "catalog", "gallery", "jobs", "web"},

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from modules.catalog.errors import ModelFileError, UnsupportedModelError
 from modules.catalog.families import FolderFacts, Verdict, detect_family
-from modules.catalog.folders import has_pickle_weights, read_folder
+from modules.catalog.folders import read_folder
 from modules.catalog.hashes import SHORT, HashCache, combine
-from modules.catalog.header import safetensors_header
 from modules.catalog.kinds import other_kind
 from modules.catalog.scan import Found
 from modules.catalog.sidecar import sidecar_path
+from modules.catalog.weights import weights_header
 
 PICKLE_REASON = (
     "is a pickle file, which can run code when it is opened; "
@@ -32,7 +32,7 @@ class CheckpointInfo:
     """Path below the folder it was found in: `sub/file.safetensors`, or a folder's name."""
     path: Path
     kind: str
-    """"file" (.safetensors) or "folder" (diffusers)."""
+    """"file" (.safetensors, .ckpt, .pt, .pth, .bin) or "folder" (diffusers)."""
     family: str | None
     variant: str = ""
     sha256: str | None = None
@@ -105,8 +105,6 @@ def inspect(found: Found) -> CheckpointInfo:
         mtime=_mtime(found.path),
     )
     try:
-        if found.kind == "pickle":
-            raise UnsupportedModelError(found.path, PICKLE_REASON)
         if found.kind == "folder":
             return _inspect_folder(base)
         return _inspect_file(base)
@@ -117,7 +115,7 @@ def inspect(found: Found) -> CheckpointInfo:
 
 
 def _inspect_file(base: CheckpointInfo) -> CheckpointInfo:
-    header = safetensors_header(base.path)
+    header = weights_header(base.path)
     verdict = detect_family(header)
     if verdict is None:
         raise UnsupportedModelError(base.path, other_kind(header))
@@ -158,11 +156,7 @@ def _require_weights(folder: FolderFacts) -> None:
     for name in ("unet", "vae", "text_encoder"):
         if name not in folder.classes or folder.weights.get(name):
             continue
-        if has_pickle_weights(folder.path / name):
-            raise UnsupportedModelError(
-                folder.path, f"has its {name} as a pickle file; only .safetensors is opened"
-            )
-        raise UnsupportedModelError(folder.path, f"has no {name} weights (.safetensors)")
+        raise UnsupportedModelError(folder.path, f"has no {name} weights (.safetensors or .bin)")
 
 
 def content_hash(

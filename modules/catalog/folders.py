@@ -24,7 +24,8 @@ _SIMPLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}")
 _CONFIG_NAMES = ("config.json", "scheduler_config.json", "preprocessor_config.json")
 _STEMS = ("diffusion_pytorch_model", "model")
 _VARIANTS = ("", ".fp32", ".fp16", ".bf16")
-_PICKLES = (".bin", ".ckpt", ".pt", ".pth")
+_OLD_STEMS = ("diffusion_pytorch_model", "pytorch_model")
+"""Of `.bin` files, which hold a pickle and are read by our own reader."""
 
 
 def is_model_folder(path: Path) -> bool:
@@ -56,27 +57,24 @@ def read_folder(path: Path) -> FolderFacts:
 
 
 def weight_files(folder: Path, model: Path) -> tuple[Path, ...]:
-    """The `.safetensors` files of one component; empty when it has none.
+    """The files of one component's weights; empty when it has none.
 
-    The plain file wins over its fp16 and bf16 variants; shards are listed by their index.
+    `.safetensors` wins over `.bin`, the plain file over its fp16 and bf16 variants; shards are
+    listed by their index.
 
     Raises:
         UnreadableModelError: the shard index is not valid or names a missing file.
     """
-    for stem in _STEMS:
-        for variant in _VARIANTS:
-            file = folder / f"{stem}{variant}.safetensors"
-            if file.is_file():
-                return (file,)
-            shards = folder / f"{stem}.safetensors.index{variant}.json"
-            if shards.is_file():
-                return _shards(shards, model)
+    for stems, suffix in ((_STEMS, ".safetensors"), (_OLD_STEMS, ".bin")):
+        for stem in stems:
+            for variant in _VARIANTS:
+                file = folder / f"{stem}{variant}{suffix}"
+                if file.is_file():
+                    return (file,)
+                shards = folder / f"{stem}{suffix}.index{variant}.json"
+                if shards.is_file():
+                    return _shards(shards, model, suffix)
     return ()
-
-
-def has_pickle_weights(folder: Path) -> bool:
-    """Whether a component has weights in pickle files only."""
-    return folder.is_dir() and any(file.suffix in _PICKLES for file in folder.iterdir())
 
 
 def read_json(file: Path, model: Path, limit: int = MAX_JSON_BYTES) -> dict[str, Any]:
@@ -129,14 +127,14 @@ def _config_of(folder: Path, model: Path) -> dict[str, Any] | None:
     return None
 
 
-def _shards(index: Path, model: Path) -> tuple[Path, ...]:
+def _shards(index: Path, model: Path, suffix: str) -> tuple[Path, ...]:
     table = read_json(index, model, MAX_INDEX_BYTES).get("weight_map")
     names = sorted(set(table.values())) if _is_name_table(table) else []
     if not names or len(names) > 200:
         raise UnreadableModelError(model, f"{index.name} does not list its files")
     files = tuple(index.parent / name for name in names)
     for file in files:
-        if file.parent != index.parent or file.suffix != ".safetensors" or not file.is_file():
+        if file.parent != index.parent or file.suffix != suffix or not file.is_file():
             reason = f"{shown(file.name)}, which {index.name} names, is missing"
             raise UnreadableModelError(model, reason)
     return files

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from modules.catalog.checkpoints import PICKLE_REASON, CheckpointInfo
+from modules.catalog.checkpoints import CheckpointInfo
 from modules.catalog.errors import ModelFileError, UnsupportedModelError
-from modules.catalog.header import safetensors_header
 from modules.catalog.kinds import is_vae
 from modules.catalog.scan import scan
 from modules.catalog.sidecar import read_sidecar_leniently
+from modules.catalog.weights import weights_header
 from modules.requests.errors import RequestError, shorten
 
 AUTOMATIC = "Automatic"
@@ -20,7 +20,7 @@ NONE = "None"
 
 @dataclass(frozen=True)
 class VaeInfo:
-    """One separate VAE: a `.safetensors` file or a diffusers VAE folder."""
+    """One separate VAE: a file of weights or a diffusers VAE folder."""
 
     name: str
     """File name with extension, as the infotext writes it."""
@@ -35,13 +35,13 @@ class VaeInfo:
 
 
 def scan_vaes(vae_folder: Path, checkpoint_folders: Sequence[Path]) -> list[VaeInfo]:
-    """All VAE files: everything in the VAE folder, and `*.vae.safetensors` beside checkpoints."""
+    """All VAE files: everything in the VAE folder, and `*.vae.*` beside checkpoints."""
     found: dict[str, VaeInfo] = {}
     for item in scan([vae_folder], folders=False):
-        found.setdefault(item.path.name, _inspect(item.path, item.kind == "pickle"))
+        found.setdefault(item.path.name, _inspect(item.path))
     for item in scan(checkpoint_folders, folders=False):
         if is_beside_checkpoint(item.path):
-            found.setdefault(item.path.name, _inspect(item.path, item.kind == "pickle"))
+            found.setdefault(item.path.name, _inspect(item.path))
     return sorted(found.values(), key=lambda info: info.name.lower())
 
 
@@ -54,6 +54,8 @@ def automatic_vae(info: CheckpointInfo, vaes: Sequence[VaeInfo]) -> VaeInfo | No
     """The VAE that belongs to a checkpoint: its sidecar's wish, else one named after it."""
     usable = [vae for vae in vaes if not vae.problem]
     wish = read_sidecar_leniently(info.path).vae_file
+    if wish == NONE:
+        return None
     for vae in usable:
         if wish and vae.name == wish:
             return vae
@@ -74,17 +76,15 @@ def vae_at(path: str) -> VaeInfo:
     found = Path(path).expanduser().resolve()
     if not found.is_file():
         raise RequestError("--vae-path", path, f"there is no file {shorten(path)!r}.")
-    info = _inspect(found, found.suffix.lower() != ".safetensors")
+    info = _inspect(found)
     if info.problem:
         raise RequestError("--vae-path", path, info.problem)
     return info
 
 
-def _inspect(path: Path, pickle: bool) -> VaeInfo:
+def _inspect(path: Path) -> VaeInfo:
     try:
-        if pickle:
-            raise UnsupportedModelError(path, PICKLE_REASON)
-        if not is_vae(safetensors_header(path)):
+        if not is_vae(weights_header(path)):
             raise UnsupportedModelError(path, "is not a VAE")
     except ModelFileError as error:
         return VaeInfo(path.name, path, error.sentence)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.pickles import hostile
+
 BYTES = {"F16": 2, "F32": 4, "BF16": 2, "I64": 8}
 
 
@@ -52,6 +54,22 @@ def sd1_shapes(channels: int = 4) -> dict[str, tuple[int, ...]]:
         "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight": (32, 16),
         "first_stage_model.decoder.conv_in.weight": (8, 4, 3, 3),
     }
+
+
+def write_torch(path: Path, shapes: Mapping[str, Sequence[int]], nested: bool = True) -> Path:
+    """A sound file in torch's zip format with tensors of these shapes, all zero, in float32."""
+    entries, data = {}, {}
+    for number, (name, shape) in enumerate(shapes.items()):
+        count = int(np.prod(shape, dtype=np.int64))
+        strides = tuple(int(np.prod(shape[place + 1 :])) for place in range(len(shape)))
+        given = hostile.storage(str(number), count)
+        entries[name] = hostile.tensor(given, tuple(shape), strides)
+        data[str(number)] = bytes(4 * count)
+    table = hostile.table(**entries)
+    if nested:
+        table = hostile.table(state_dict=table[2:-1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return hostile.write_zip(path, table, data)
 
 
 def write_checkpoint(path: Path, fill: int = 0, channels: int = 4) -> Path:

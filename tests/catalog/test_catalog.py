@@ -21,7 +21,9 @@ from tests.catalog.files import (
     write_folder,
     write_raw,
     write_tensors,
+    write_torch,
 )
+from tests.pickles.hostile import system_call, write_zip
 
 
 @pytest.fixture
@@ -95,16 +97,25 @@ def test_an_unknown_checkpoint_is_refused_with_the_known_ones(
 
 
 @pytest.mark.parametrize("suffix", [".ckpt", ".pt", ".pth", ".bin"])
-def test_pickle_files_are_refused_by_name_and_reason_and_never_opened(
-    catalog: Catalog, paths: Paths, suffix: str
+def test_files_of_torchs_that_want_to_run_something_are_refused_by_name_and_reason(
+    catalog: Catalog, paths: Paths, suffix: str, tmp_path: Path
 ) -> None:
-    file = paths.checkpoints / f"evil{suffix}"
-    file.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    write_zip(paths.checkpoints / f"evil{suffix}", system_call(tmp_path / "ran"))
     assert catalog.checkpoints() == []
     with pytest.raises(RequestError) as caught:
         catalog.find_checkpoint(f"evil{suffix}")
-    assert f"evil{suffix}" in caught.value.sentence
-    assert "pickle" in caught.value.sentence
+    assert f"evil{suffix}: asks for" in caught.value.sentence
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("suffix", [".ckpt", ".pt", ".pth", ".bin", ".CKPT"])
+def test_sound_files_of_torchs_are_checkpoints_like_others(
+    catalog: Catalog, paths: Paths, suffix: str
+) -> None:
+    file = write_torch(paths.checkpoints / f"old{suffix}", sd1_shapes(9))
+    info = catalog.find_checkpoint("old")
+    assert (info.path, info.family, info.variant) == (file, "sd1", "inpainting")
+    assert info.model_name == "old" and info.size == file.stat().st_size
 
 
 def test_a_safe_file_is_found_although_a_pickle_has_the_same_stem(
@@ -136,7 +147,7 @@ def test_damaged_files_are_listed_apart_with_their_reason(catalog: Catalog, path
                 "cond_stage_model.model.ln_final.weight": (16,),
             },
             "sd2",
-            "Stable Diffusion 2.x",
+            "",
         ),
         (
             {
@@ -144,7 +155,7 @@ def test_damaged_files_are_listed_apart_with_their_reason(catalog: Catalog, path
                 "model.diffusion_model.label_emb.0.0.weight": (8, 8),
             },
             "sdxl",
-            "SDXL",
+            "",
         ),
         ({"model.diffusion_model.joint_blocks.0.x.weight": (2, 2)}, "sd3", "Stable Diffusion 3"),
         ({"double_blocks.0.img_attn.qkv.weight": (2, 2)}, "flux", "FLUX.1"),
@@ -218,12 +229,17 @@ def test_a_folder_with_its_own_code_is_refused(catalog: Catalog, paths: Paths) -
     assert "never run" in catalog.unusable()[0].problem
 
 
-def test_a_folder_with_pickle_weights_names_the_part(catalog: Catalog, paths: Paths) -> None:
+def test_a_folder_may_have_its_weights_in_bin_files(catalog: Catalog, paths: Paths) -> None:
     folder = write_folder(paths.checkpoints / "old")
     weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
-    problem = catalog.unusable()[0].problem
-    assert "vae" in problem and "pickle" in problem
+    assert catalog.find_checkpoint("old").hash_files[-1].suffix == ".bin"
+
+
+def test_a_folder_without_weights_names_the_part(catalog: Catalog, paths: Paths) -> None:
+    folder = write_folder(paths.checkpoints / "old")
+    (folder / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    assert "has no vae weights" in catalog.unusable()[0].problem
 
 
 def test_a_shard_index_cannot_point_out_of_its_folder(catalog: Catalog, paths: Paths) -> None:
@@ -351,7 +367,7 @@ def test_vae_files_are_found_and_matched_by_a1111s_rules(catalog: Catalog, paths
     assert catalog.find_vae("None", apple) is None
     chosen = catalog.find_vae("nice", apple)
     assert chosen is not None and chosen.name == "nice.safetensors"
-    with pytest.raises(RequestError, match="pickle"):
+    with pytest.raises(RequestError, match=r"old\.pt: is of no known format"):
         catalog.find_vae("old.pt")
     with pytest.raises(NotFoundInList):
         catalog.find_vae("missing.safetensors")
@@ -380,8 +396,10 @@ def test_a_vae_of_the_command_line_that_cannot_be_used_is_told_in_one_sentence(
     with pytest.raises(RequestError, match="is not a VAE"):
         vae_at(str(tmp_path / "other.safetensors"))
     (tmp_path / "old.pt").write_bytes(b"x")
-    with pytest.raises(RequestError, match="pickle"):
+    with pytest.raises(RequestError, match="is of no known format"):
         vae_at(str(tmp_path / "old.pt"))
+    write_torch(tmp_path / "good.pt", VAE)
+    assert vae_at(str(tmp_path / "good.pt")).problem == ""
 
 
 def test_embeddings_and_loras_are_listed_with_what_their_headers_tell(

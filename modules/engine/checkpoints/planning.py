@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from modules.catalog.checkpoints import PICKLE_REASON
 from modules.catalog.errors import UnsupportedModelError
 from modules.catalog.families import Verdict, detect_family
 from modules.catalog.folders import read_folder
-from modules.catalog.header import safetensors_header
 from modules.catalog.kinds import other_kind
-from modules.catalog.scan import PICKLE_SUFFIXES
 from modules.catalog.sidecar import read_sidecar
+from modules.catalog.weights import weights_header
 from modules.engine.checkpoints.components import ComponentPlan
 from modules.engine.checkpoints.families import LOADERS, FamilyLoader, ModelPlan
 
@@ -24,8 +22,6 @@ def plan_model(path: Path, vae: Path | None, configs: Path) -> ModelPlan:
     """
     if not path.exists():
         raise UnsupportedModelError(path, "is not there any more")
-    if path.suffix.lower() in PICKLE_SUFFIXES:
-        raise UnsupportedModelError(path, PICKLE_REASON)
     sidecar = read_sidecar(path)
     if path.is_dir():
         folder = read_folder(path)
@@ -33,7 +29,7 @@ def plan_model(path: Path, vae: Path | None, configs: Path) -> ModelPlan:
         return _fitting(
             loader.plan_folder(folder, sidecar, configs, _vae(loader, vae, configs)), vae
         )
-    header = safetensors_header(path)
+    header = weights_header(path)
     loader = _loader(path, detect_family(header), other_kind(header))
     return _fitting(loader.plan_file(header, sidecar, configs, _vae(loader, vae, configs)), vae)
 
@@ -41,8 +37,6 @@ def plan_model(path: Path, vae: Path | None, configs: Path) -> ModelPlan:
 def _vae(loader: FamilyLoader, path: Path | None, configs: Path) -> ComponentPlan | None:
     if path is None:
         return None
-    if path.suffix.lower() in PICKLE_SUFFIXES:
-        raise UnsupportedModelError(path, PICKLE_REASON)
     return loader.plan_vae(path, configs, read_sidecar(path))
 
 

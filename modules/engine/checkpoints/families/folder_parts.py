@@ -8,8 +8,7 @@ from typing import Any
 
 from modules.catalog.errors import UnreadableModelError, UnsupportedModelError
 from modules.catalog.families import FolderFacts
-from modules.catalog.folders import has_pickle_weights
-from modules.catalog.header import safetensors_header
+from modules.catalog.weights import weights_header
 from modules.engine.checkpoints.components import ComponentPlan, Source
 from modules.engine.checkpoints.layouts import clip_text as clip_text_layout
 from modules.engine.checkpoints.layouts import vae as vae_layout
@@ -70,17 +69,14 @@ def names_of(folder: FolderFacts, name: str, part: str) -> Names:
 
     Raises:
         UnreadableModelError: a file is damaged, or two files hold the same tensor.
-        UnsupportedModelError: there are no `.safetensors` weights.
+        UnsupportedModelError: there are no weights.
     """
     files = folder.weights.get(name, ())
     if not files:
-        if has_pickle_weights(folder.path / name):
-            reason = f"has its {part} as a pickle file; only .safetensors is opened"
-            raise UnsupportedModelError(folder.path, reason)
         raise UnsupportedModelError(folder.path, f"has no {part}")
     sources: dict[str, Source] = {}
     for file in files:
-        header = safetensors_header(file)
+        header = weights_header(file)
         for tensor in header:
             if tensor in sources:
                 raise UnreadableModelError(folder.path, f"has {tensor!r} of its {part} twice")

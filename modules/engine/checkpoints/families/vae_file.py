@@ -8,9 +8,9 @@ from typing import Any
 
 from modules.catalog.errors import UnsupportedModelError
 from modules.catalog.folders import read_json, weight_files
-from modules.catalog.header import safetensors_header
 from modules.catalog.kinds import decoder_prefix
 from modules.catalog.sidecar import Sidecar
+from modules.catalog.weights import weights_header
 from modules.engine.checkpoints.components import ComponentPlan
 from modules.engine.checkpoints.layouts.names import Names
 from modules.engine.checkpoints.layouts.vae import modern_names, read_vae
@@ -25,7 +25,7 @@ def plan_vae(path: Path, defaults: Mapping[str, Any], sidecar: Sidecar) -> Compo
     told = sidecar.components.get("vae", {})
     if path.is_dir():
         return _plan_folder(path, told)
-    header = safetensors_header(path)
+    header = weights_header(path)
     prefix = decoder_prefix(header)
     if prefix is None:
         raise UnsupportedModelError(path, "is not a VAE")
@@ -48,10 +48,10 @@ def plan_names(path: Path, names: Names, defaults: Mapping[str, Any]) -> Compone
 def _plan_folder(path: Path, told: Mapping[str, Any]) -> ComponentPlan:
     files = weight_files(path, path)
     if len(files) != 1:
-        raise UnsupportedModelError(path, "is not a VAE folder with one .safetensors file")
+        raise UnsupportedModelError(path, "is not a VAE folder with one file of weights")
     config = read_json(path / "config.json", path)
     if config.get("_class_name") not in (None, "AutoencoderKL"):
         raise UnsupportedModelError(path, f"is a {config['_class_name']}, not an AutoencoderKL")
     plain = {key: value for key, value in config.items() if not key.startswith("_")}
-    names = modern_names(Names.below(safetensors_header(files[0]), ""))
+    names = modern_names(Names.below(weights_header(files[0]), ""))
     return ComponentPlan("vae", {**plain, **told}, names, path, "VAE")
