@@ -112,6 +112,7 @@ def _paint(page: Page, prompt: str, seed: str) -> None:
     page.locator("#txt2img_seed input").first.fill(seed)
     page.locator("#txt2img_generate").click()
     page.locator("#txt2img_gallery img[src*='/image/']").first.wait_for()
+    page.evaluate("window.scrollTo(0, 0)")
     page.wait_for_timeout(1500)  # the last animation and the infotext
 
 
