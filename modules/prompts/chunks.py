@@ -112,17 +112,22 @@ def _next_chunk(
 
 
 def pad_chunk(
-    chunk: Chunk, bos: int, eos: int, pad: int | None = None, chunk_length: int = CHUNK_LENGTH
+    chunk: Chunk,
+    bos: int | None,
+    eos: int,
+    pad: int | None = None,
+    chunk_length: int = CHUNK_LENGTH,
 ) -> Chunk:
     """The chunk as the encoder reads it: BOS, ids, EOS, then `pad` (None: EOS) to full length.
 
-    The result has `chunk_length + 2` ids; added tokens have weight 1.
+    The result has `chunk_length + 2` ids, one less without a BOS; added tokens have weight 1.
     """
     missing = chunk_length - len(chunk.ids)
     filler = eos if pad is None else pad
-    ids = (bos, *chunk.ids, eos, *([filler] * missing))
-    weights = (1.0, *chunk.weights, 1.0, *([1.0] * missing))
-    embeddings = tuple((place + 1, which) for place, which in chunk.embeddings)
+    start = () if bos is None else (bos,)
+    ids = (*start, *chunk.ids, eos, *([filler] * missing))
+    weights = (*(1.0 for _ in start), *chunk.weights, 1.0, *([1.0] * missing))
+    embeddings = tuple((place + len(start), which) for place, which in chunk.embeddings)
     return Chunk(ids, weights, embeddings)
 
 

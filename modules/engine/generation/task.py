@@ -75,8 +75,12 @@ class PassTask:
         steps, last = self.steps, None
         if self.strength is not None:
             steps, last = partial_steps(self.steps, self.strength, exact=self.exact_steps)
+        side = 2 * model.vae_scale
+        sampling = model.model_sampling.for_picture(
+            -(-self.width // side) * -(-self.height // side)
+        )
         plan = SamplingPlan.build(
-            self.sampler, self.scheduler, steps, model.model_sampling, params, model.device
+            self.sampler, self.scheduler, steps, sampling, params, model.device
         )
         return plan if last is None else plan.start_at(last)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from modules.engine.sampling import schedules
+from modules.engine.sampling.flow import FlowSampling, FlowTimes, to_sigma
 from modules.engine.sampling.model_sampling import ModelSampling
 from modules.engine.sampling.params import SamplerParams
 from modules.engine.sampling.solvers.ddim import ddim_timesteps, spaced_timesteps
@@ -25,7 +26,7 @@ def configured_model(
     model: ModelSampling, params: SamplerParams, infotext: Infotext
 ) -> ModelSampling:
     """The model as the settings want it sampled: downcast, zero terminal SNR, quantized."""
-    if params.downcast_alphas:
+    if params.downcast_alphas and not isinstance(model, FlowSampling):
         model = model.downcast()
         infotext["Downcast alphas_cumprod"] = True
     if params.zero_terminal_snr and not model.zero_terminal_snr:
@@ -51,10 +52,56 @@ def scheduled_sigmas(
     """Noise levels of a sampler with a schedule type.
 
     Raises:
-        RequestError: sigma_min is not below sigma_max.
+        RequestError: sigma_min is not below sigma_max, or the schedule type does not suit the
+            model.
     """
     discard = _discards(sampler, params, infotext)
+    if isinstance(model, FlowSampling):
+        return _flow_sigmas(scheduler, steps, model, params, infotext, discard)
     low, high = (0.1, 10.0) if params.old_karras_sigmas else (model.sigma_min, model.sigma_max)
+    return _spread(scheduler, steps, model, params, infotext, discard, low, high)
+
+
+def _flow_sigmas(
+    scheduler: SchedulerInfo,
+    steps: int,
+    model: FlowSampling,
+    params: SamplerParams,
+    infotext: Infotext,
+    discard: bool,
+) -> Tensor:
+    """Noise levels of a flow matching model: schedule types spread its times from 1 to 0."""
+    times = model.view
+    if scheduler.name == "align_your_steps":
+        message = (
+            f"{scheduler.label} has no published table for flow matching models such as this; "
+            "choose another schedule type."
+        )
+        raise RequestError("scheduler", scheduler.label, message)
+    if scheduler.name == "automatic":
+        spread = times.automatic(steps + discard)
+        spread = schedules.discard_penultimate(spread) if discard else spread
+    else:
+        if max(params.sigma_min, params.sigma_max) > times.sigma_max:
+            name = "sigma_max" if params.sigma_max > times.sigma_max else "sigma_min"
+            value = getattr(params, name)
+            message = f"{value:g} is not possible; flow matching models take levels from 0 to 1."
+            raise RequestError(name, value, message)
+        low, high = times.sigma_min, times.sigma_max
+        spread = _spread(scheduler, steps, times, params, infotext, discard, low, high)
+    return to_sigma(spread.double()).float()
+
+
+def _spread(
+    scheduler: SchedulerInfo,
+    steps: int,
+    model: ModelSampling | FlowTimes,
+    params: SamplerParams,
+    infotext: Infotext,
+    discard: bool,
+    low: float,
+    high: float,
+) -> Tensor:
     rho = scheduler.default_rho
     if scheduler.name != "automatic":
         if params.sigma_min and params.sigma_min != model.sigma_min:
@@ -99,6 +146,8 @@ def timestep_sigmas(
 ) -> Tensor:
     """Noise levels of the timestep samplers; A1111's end at the first timestep, not at 0."""
     steps += _discards(sampler, params, infotext)
+    if isinstance(model, FlowSampling):
+        return to_sigma(model.view.automatic(steps).double()).float()
     if sampler.function == "unipc":
         stride = max(model.timesteps // steps, 1)
         count = -(-model.timesteps // stride)  # as many as A1111's timesteps

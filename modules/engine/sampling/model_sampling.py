@@ -32,7 +32,8 @@ class ModelSampling:
     alphas_cumprod: Tensor
     """[timesteps] float32 on the CPU, descending."""
     prediction_type: str = "epsilon"
-    """What the network predicts: ``epsilon``, ``v_prediction`` or ``sample``."""
+    """What the network predicts: ``epsilon``, ``v_prediction``, ``sample``, or ``flow`` (see
+    ``modules.engine.sampling.flow``)."""
     body_sigma_max: float = 0.0
     """Largest sigma that still carries signal; below ``sigma_max`` only for zero terminal SNR."""
     zero_terminal_snr: bool = False
@@ -50,7 +51,7 @@ class ModelSampling:
     log_sigmas: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        sigmas = ((1 - self.alphas_cumprod) / self.alphas_cumprod) ** 0.5
+        sigmas = self._sigmas()
         object.__setattr__(self, "sigmas", sigmas)
         object.__setattr__(self, "log_sigmas", sigmas.log())
         object.__setattr__(self, "_levels", self.log_sigmas.double().tolist())
@@ -65,6 +66,10 @@ class ModelSampling:
         Raises:
             ValueError: an unknown beta schedule or prediction type.
         """
+        if config.get("prediction_type") == "flow":
+            from modules.engine.sampling.flow import FlowSampling
+
+            return FlowSampling.from_config(config)
         alphas = cumulated_alphas(config)
         terminal = bool(config.get("rescale_betas_zero_snr", False))
         kind = str(config.get("prediction_type") or "epsilon")
@@ -80,6 +85,13 @@ class ModelSampling:
             set_alpha_to_one=bool(config.get("set_alpha_to_one", False)),
         )
         return replace(model._rescaled(alphas), zero_terminal_snr=True) if terminal else model
+
+    def _sigmas(self) -> Tensor:
+        return ((1 - self.alphas_cumprod) / self.alphas_cumprod) ** 0.5
+
+    def for_picture(self, tokens: int) -> ModelSampling:
+        """The schedule for a picture of so many places of 2x2 latent pixels; most do not care."""
+        return self
 
     def with_zero_terminal_snr(self) -> ModelSampling:
         """The same model sampled under A1111's noise schedule "Zero Terminal SNR"."""

@@ -87,7 +87,9 @@ class SamplingPlan:
             sigmas = timestep_sigmas(sampler, steps, model, params, infotext)
         else:
             model = model.for_lcm() if sampler.kind == "lcm" else model
-            used = effective_scheduler(sampler, scheduler)
+            # A sampler's own schedule type is made for the sigmas of Stable Diffusion 1 and 2.
+            flow = model.prediction_type == "flow"
+            used = scheduler if flow else effective_scheduler(sampler, scheduler)
             sigmas = scheduled_sigmas(sampler, used, steps, model, params, infotext)
         note_sampler_settings(sampler, params, infotext)
         sigmas = sigmas.unique_consecutive()  # more steps than the model has timesteps

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from modules.engine.sampling.flow import FlowTimes
 from modules.engine.sampling.model_sampling import TERMINAL_SIGMA, ModelSampling
 
 # Sabour et al. (2024), "Align Your Steps": the published 10-step schedules.
@@ -30,7 +31,7 @@ class ScheduleRequest:
     """Number of steps, at least 1."""
     sigma_min: float
     sigma_max: float
-    model: ModelSampling
+    model: ModelSampling | FlowTimes
     rho: float = 7.0
     """Exponent of Karras (7) and Polyexponential (1)."""
     beta_alpha: float = 0.6

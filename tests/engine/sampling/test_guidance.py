@@ -106,10 +106,8 @@ def test_a_perfect_output_denoises_perfectly(kind: str, sigma: float) -> None:
         "sample": x0,
         "flow": noise - x0,
     }[kind]
-    share = min(sigma, 1.0)
-    x = (1 - share) * x0 + share * noise if kind == "flow" else x0 + sigma * noise
-    level = share if kind == "flow" else sigma
-    for value in (level, torch.full((2,), level)):
+    x = x0 + sigma * noise
+    for value in (sigma, torch.full((2,), sigma)):
         denoised = to_denoised(output, x, value, kind)
         torch.testing.assert_close(denoised, x0, rtol=1e-4, atol=2e-5)
         torch.testing.assert_close(
@@ -130,7 +128,13 @@ def test_the_networks_input_has_unit_variance(kind: str) -> None:
     x0, noise = _tensors(2)
     scaled = scale_input(x0 + 14.6 * noise, 14.6, kind)
     assert float(scaled.std()) == pytest.approx(1, abs=0.1)
-    assert scale_input(x0, 0.5, "flow") is x0
+
+
+def test_a_flow_is_shown_the_mixture_of_picture_and_noise() -> None:
+    x0, noise = _tensors(2)
+    share = 0.25
+    seen = scale_input(x0 + share / (1 - share) * noise, share / (1 - share), "flow")
+    torch.testing.assert_close(seen, (1 - share) * x0 + share * noise)
 
 
 def test_an_unknown_kind_is_named() -> None:
