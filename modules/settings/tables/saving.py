@@ -82,7 +82,6 @@ OPTIONS = (
         "save_write_log_csv",
         "Write log.csv when saving images using the Save button",
         True,
-        hidden=True,
     ),
     _paths.text(
         "outdir_samples", "Output directory for images", help="If set, it replaces the one below."

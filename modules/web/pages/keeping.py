@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel
 
+from modules.gallery import keeping_log
 from modules.jobs.records import ImageRecord
 from modules.settings import atomic
 from modules.web.exposure import is_open
@@ -76,25 +77,33 @@ def _find(context: Any, image_id: str) -> ImageRecord:
 
 
 def _keep(context: Any, record: ImageRecord) -> Path:
-    """A copy in the folder of the setting ``outdir_save``, under the picture's own name."""
+    """A copy in the folder of the setting ``outdir_save``, with its row in the folder's log."""
     try:
         data, _ = read_picture(context, record)
     except PictureGone as error:
         raise HTTPException(404, str(error)) from None
     folder = context.paths.data / Path(str(context.options.get("outdir_save"))).expanduser()
-    name = Path(record.name)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path, new = _written(folder, Path(record.name), data)
+        if new and context.options.get("save_write_log_csv"):
+            keeping_log.add_row(folder, path.name, record.infotext)
+    except OSError as error:
+        raise HTTPException(500, f"The picture could not be saved: {error.strerror}.") from None
+    return path
+
+
+def _written(folder: Path, name: Path, data: bytes) -> tuple[Path, bool]:
+    """The copy's path, under the picture's own name or a numbered one, and whether it is new."""
     for number in range(MOST_COPIES):
         path = folder / (f"{name.stem}-{number}{name.suffix}" if number else name.name)
         try:
             atomic.write_new(path, data)
         except FileExistsError:
             if path.read_bytes() == data:
-                return path
+                return path, False
             continue
-        except OSError as error:
-            raise HTTPException(500, f"The picture could not be saved: {error.strerror}.") from None
-        return path
+        return path, True
     raise HTTPException(409, f"The folder {folder} holds too many pictures of this name.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,49 @@ def test_a_copy_is_made_once_and_another_picture_gets_another_name(
     second = keeping._keep(context, record)
     assert second.name == "00000-7-1.png"
     assert (first.read_bytes(), second.read_bytes()) == (PNG + b"first", PNG + b"second")
+
+
+INFOTEXT = (
+    'a cat, "old"\nNegative prompt: rain\nSteps: 5, Sampler: DDIM, CFG scale: 3, Seed: 7, '
+    "Size: 64x72, Model hash: 0123456789, Model: easel-starter"
+)
+
+
+def test_every_new_copy_is_a_row_of_the_log(context: AppContext, record: ImageRecord) -> None:
+    record = ImageRecord(**{**vars(record), "infotext": INFOTEXT, "name": "logged.png"})
+    log = context.paths.data / "log" / "images" / "log.csv"
+    log.unlink(missing_ok=True)
+    keeping._keep(context, record)
+    keeping._keep(context, record)
+    Path(record.path).write_bytes(PNG + b"third")
+    keeping._keep(context, record)
+    with log.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["filename"] for row in rows] == ["logged.png", "logged-1.png"]
+    assert rows[0] == {
+        "prompt": 'a cat, "old"',
+        "seed": "7",
+        "width": "64",
+        "height": "72",
+        "sampler": "DDIM",
+        "cfgs": "3",
+        "steps": "5",
+        "filename": "logged.png",
+        "negative_prompt": "rain",
+        "sd_model_name": "easel-starter",
+        "sd_model_hash": "0123456789",
+    }
+
+
+def test_the_log_can_be_switched_off(context: AppContext, record: ImageRecord) -> None:
+    log = context.paths.data / "log" / "images" / "log.csv"
+    log.unlink(missing_ok=True)
+    context.options.set_many({"save_write_log_csv": False})
+    try:
+        keeping._keep(context, ImageRecord(**{**vars(record), "name": "silent.png"}))
+    finally:
+        context.options.reset("save_write_log_csv")
+    assert not log.exists()
 
 
 def test_only_folders_of_pictures_are_shown(
