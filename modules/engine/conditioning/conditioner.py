@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from modules.engine.conditioning.conditioning import Conditioning
-from modules.engine.conditioning.emphasis import NONE, ORIGINAL, apply_emphasis
+from modules.engine.conditioning.emphasis import NO_NORM, NONE, ORIGINAL, apply_emphasis
 from modules.engine.conditioning.schedule import ConditioningSchedule, ScheduledPart
 from modules.engine.conditioning.towers import (
     ALWAYS,
@@ -180,7 +180,7 @@ class Conditioner:
             ids = torch.tensor([chunk.ids for chunk in column])
             said = tower.encode(ids, skip, self._placed(column, place))
             weights = torch.tensor([chunk.weights for chunk in column])
-            columns.append(apply_emphasis(said.states, weights, options.emphasis))
+            columns.append(apply_emphasis(said.states, weights, _emphasis(tower, options)))
             if number == 0:
                 pooled = said.pooled
         return TextStates(torch.cat(columns, dim=1), pooled)
@@ -221,6 +221,12 @@ def tokenise(
         ]
     cut = chunk_tokens(runs, tower.tokenizer.comma, tower.chunk_length, options.comma_backtrack)
     return [pad_chunk(chunk, tower.bos, tower.eos, tower.pad, tower.chunk_length) for chunk in cut]
+
+
+def _emphasis(tower: TextTower, options: TextOptions) -> str:
+    """The mode for a tower; not every encoder's states have a mean worth restoring."""
+    keeps_mean = getattr(tower, "keeps_mean", True)
+    return NO_NORM if options.emphasis == ORIGINAL and not keeps_mean else options.emphasis
 
 
 def _skips(tower: TextTower) -> str:

@@ -88,7 +88,7 @@ class ClipTower:
             pad: filler after the end token; None for the end token itself.
         """
         self.network = network
-        self.tokenizer = _read_tokenizer(tokenizer_folder)
+        self.tokenizer = read_tokenizer(tokenizer_folder)
         self._text = getattr(network, "text_model", network)
         embeddings = self._text.embeddings
         self.vocabulary, self.width = embeddings.token_embedding.weight.shape
@@ -151,7 +151,7 @@ def _summary(output: object) -> torch.Tensor:
     return output.pooler_output if embeds is None else embeds
 
 
-def _read_tokenizer(folder: Path) -> PromptTokenizer:
+def read_tokenizer(folder: Path) -> PromptTokenizer:
     """The tokenizer in a folder.
 
     Raises:
