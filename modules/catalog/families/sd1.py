@@ -44,7 +44,7 @@ def _verdict(channels: int | None) -> Verdict:
     return Verdict(
         KEY,
         variant,
-        f"is a {LABEL} {variant} model; this variant is recognised but not supported yet",
+        f"is a {LABEL} {variant} model, which is not known",
     )
 
 

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from modules.engine.checkpoints.families import sd1
+from modules.engine.checkpoints.families import flux, sd1, sd2, sd3, sdxl
 from modules.engine.checkpoints.families.base import FamilyAdapter, FamilyLoader, ModelPlan
 
 LOADERS: Mapping[str, FamilyLoader] = {
     sd1.KEY: sd1.Sd1Loader(),
+    sd2.KEY: sd2.Sd2Loader(),
+    sdxl.KEY: sdxl.SdxlLoader(),
+    sd3.KEY: sd3.Sd3Loader(),
+    flux.KEY: flux.FluxLoader(),
 }
 
 __all__ = ["LOADERS", "FamilyAdapter", "FamilyLoader", "ModelPlan"]
