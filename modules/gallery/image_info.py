@@ -13,10 +13,13 @@ from modules.gallery.errors import ImageReadError
 from modules.gallery.exif import read_exif
 from modules.gallery.infotext import ParsedInfotext, compose
 from modules.gallery.png_chunks import SIGNATURE, read_png_text
+from modules.gallery.stealth import read_stealth, stealth_items
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF")
 MAX_FILE_SIZE = 256 * 1024 * 1024
 MAX_PIXELS = 100_000_000
+MAX_HIDING_PIXELS = 40_000_000
+"""Largest picture that is searched for parameters in its pixels."""
 
 _IGNORED = frozenset(
     {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "exif", "loop", "background"}
@@ -42,7 +45,7 @@ class ImageInfo(NamedTuple):
 
 
 def read_image_info(source: Path | str | bytes) -> ImageInfo:
-    """Read the texts of a picture file without decoding its pixels.
+    """Read the texts of a picture file; its pixels are decoded only when no text tells parameters.
 
     Raises ImageReadError for a file that is missing, too large or no picture.
     """
@@ -50,7 +53,10 @@ def read_image_info(source: Path | str | bytes) -> ImageInfo:
     with _open(data) as image:
         items = _texts(image, data)
         width, height, file_format = image.width, image.height, image.format or ""
-    text, parsed = _infotext(items)
+        text, parsed = _infotext(items)
+        if not text:
+            hidden = _hidden_texts(image)
+            items, (text, parsed) = {**items, **hidden}, _infotext({**items, **hidden})
     items = {key: value for key, value in items.items() if key not in ("parameters", "UserComment")}
     return ImageInfo(text, items, parsed, width, height, file_format)
 
@@ -121,6 +127,18 @@ def _texts(image: Image.Image, data: bytes) -> dict[str, str]:
         text = comment if isinstance(comment, str) else comment.decode("utf-8", "replace")
         items["parameters"] = text
     return {key: _clean(value) for key, value in items.items()}
+
+
+def _hidden_texts(image: Image.Image) -> dict[str, str]:
+    """Texts in the pixels' lowest bits; none in a picture too big, lossy or damaged."""
+    if image.format not in ("PNG", "WEBP") or image.width * image.height > MAX_HIDING_PIXELS:
+        return {}
+    try:
+        image.load()
+        text = read_stealth(image)
+    except Exception:  # decoders raise nearly anything on damaged data
+        return {}
+    return {key: _clean(value) for key, value in stealth_items(text).items()} if text else {}
 
 
 def _infotext(items: dict[str, str]) -> tuple[str, ParsedInfotext]:
