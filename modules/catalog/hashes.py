@@ -20,6 +20,8 @@ SHORT = 10
 """Hexadecimal digits of the short hash that titles show."""
 MAX_ENTRIES = 20_000
 
+Digest = Callable[[Path, Callable[[], bool]], str]
+
 
 class HashingStopped(Exception):  # noqa: N818 - an order from outside, not a fault
     """The caller asked to stop while a file was being hashed."""
@@ -28,8 +30,10 @@ class HashingStopped(Exception):  # noqa: N818 - an order from outside, not a fa
 class HashCache:
     """The hashes on disk. Two processes may use one file: each re-reads it before it writes."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, digest: Digest | None = None) -> None:
+        """`digest` is what is kept of a file: the sha256 of all of it, unless it says otherwise."""
         self.file = file
+        self._digest = digest or hash_file
         self._lock = threading.Lock()
         self._entries: dict[str, dict[str, Any]] = {}
         self._stamp: tuple[int, int] | None = None
@@ -57,10 +61,16 @@ class HashCache:
         if known is not None:
             return known
         before = _stamp(path)
-        digest = hash_file(path, stop)
+        digest = self._digest(path, stop)
         if before is not None and before == _stamp(path):
             self._record(path, before, digest)
         return digest
+
+    def remember(self, path: Path, digest: str) -> None:
+        """Put a hash on record that was computed while the file was written."""
+        stamp = _stamp(path)
+        if stamp is not None:
+            self._record(path, stamp, digest)
 
     def _record(self, path: Path, stamp: tuple[int, int], digest: str) -> None:
         with self._lock:
