@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from modules.catalog.cards.index import CardIndex
+from modules.catalog.cards.pages import CHECKPOINTS
 from modules.catalog.checkpoints import (
     CheckpointInfo,
     combined_hash,
@@ -77,6 +79,7 @@ class Catalog:
         self._vaes: tuple[VaeInfo, ...] = ()
         self._stop = threading.Event()
         self._worker: threading.Thread | None = None
+        self.cards = CardIndex(paths, self.hashes, self._known)
 
     def checkpoints(self) -> list[CheckpointInfo]:
         """The checkpoints that can be loaded, sorted by name."""
@@ -192,6 +195,7 @@ class Catalog:
             self._all = tuple(self._hash_if_known(info) for info in fresh.values())
             self._vaes = tuple(scan_vaes(self.paths.vae, self.paths.checkpoint_dirs))
             self._scanned = True
+        self.cards.refresh()
 
     def with_hash(self, info: CheckpointInfo) -> CheckpointInfo:
         """The checkpoint with its hash, computed now if it is not known yet.
@@ -223,6 +227,7 @@ class Catalog:
         self._stop.set()
         if self._worker:
             self._worker.join(timeout=5)
+        self.cards.stop()
 
     def _known(self) -> tuple[CheckpointInfo, ...]:
         with self._lock:
@@ -272,6 +277,7 @@ class Catalog:
                 replace(old, sha256=info.sha256) if old.path == info.path else old
                 for old in self._all
             )
+        self.cards.refresh(CHECKPOINTS)
 
 
 def _identity(item: Found) -> Identity:

@@ -4,17 +4,20 @@ Known keys: `description` (text), `example_prompts` (list of texts), `default_pa
 fields), and, for what tensors cannot tell, `unet`, `vae`, `text_encoder`, `scheduler`
 (configuration values of that component), `vae_file` (a preferred VAE's name), `dictionary` (name of
 a JSON file beside the sidecar that translates Chinese prompts, see `modules.prompts.translation`).
+
+What a person noted in `<name>.json` (`modules.catalog.user_metadata`) wins over it.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from modules.catalog.errors import UnreadableModelError
 from modules.catalog.folders import read_json
+from modules.catalog.user_metadata import UserMetadata, read_user_metadata
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][\w .-]{0,100}\.json")
 
@@ -33,6 +36,7 @@ class Sidecar:
     components: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Configuration values by component, which win over what the tensors suggest."""
     vae_file: str = ""
+    """A preferred VAE's file name, or "None" for the one inside the checkpoint."""
     dictionary: Path | None = None
     """The dictionary for Chinese prompts; it need not exist."""
 
@@ -49,11 +53,12 @@ def read_sidecar(model: Path) -> Sidecar:
         UnreadableModelError: the sidecar is not a JSON object.
     """
     path = sidecar_path(model)
+    noted = read_user_metadata(model)
     if not path.is_file():
-        return Sidecar()
+        return _with_notes(Sidecar(), noted)
     content = read_json(path, path)
     prompts = content.get("example_prompts")
-    return Sidecar(
+    sidecar = Sidecar(
         path=path,
         description=_text(content.get("description")),
         example_prompts=tuple(p for p in prompts if isinstance(p, str))
@@ -64,6 +69,7 @@ def read_sidecar(model: Path) -> Sidecar:
         vae_file=_text(content.get("vae_file")),
         dictionary=_beside(path, content.get("dictionary")),
     )
+    return _with_notes(sidecar, noted)
 
 
 def read_sidecar_leniently(model: Path) -> Sidecar:
@@ -71,7 +77,16 @@ def read_sidecar_leniently(model: Path) -> Sidecar:
     try:
         return read_sidecar(model)
     except UnreadableModelError:
-        return Sidecar()
+        return _with_notes(Sidecar(), read_user_metadata(model))
+
+
+def _with_notes(sidecar: Sidecar, noted: UserMetadata) -> Sidecar:
+    return replace(
+        sidecar,
+        description=noted.description or sidecar.description,
+        default_parameters={**sidecar.default_parameters, **noted.default_parameters},
+        vae_file=sidecar.vae_file if noted.vae in ("", "Automatic") else noted.vae,
+    )
 
 
 def _beside(sidecar: Path, name: Any) -> Path | None:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from modules.settings.options import OptionTable
-from modules.settings.tables import generation, interface, later, pictures, sampling, saving
+from modules.settings.tables import (
+    cards,
+    generation,
+    interface,
+    later,
+    pictures,
+    sampling,
+    saving,
+)
 
 
 def build_table() -> OptionTable:
     """A fresh table of all settings; extensions may add rows to it."""
-    rooms = (saving, generation, sampling, pictures, interface, later)
+    rooms = (saving, generation, sampling, pictures, cards, interface, later)
     return OptionTable(option for room in rooms for option in room.OPTIONS)
