@@ -24,10 +24,12 @@ from modules.web.gzip import SelectiveGZip
 from modules.web.live.channel import live_router
 from modules.web.page_policy import PagePolicy
 from modules.web.rest.answers import SafeJSON, install_error_answers
+from modules.web.rest.cards import card_router
 from modules.web.rest.docs_page import docs_router
 from modules.web.rest.easel_batch import batch_router
 from modules.web.rest.easel_forms import form_router
 from modules.web.rest.easel_jobs import job_router
+from modules.web.rest.extra_networks import extra_network_router
 from modules.web.rest.extras import extras_router
 from modules.web.rest.generation import generation_router
 from modules.web.rest.inputs import input_router
@@ -62,6 +64,8 @@ ROUTERS = (
     job_router,
     batch_router,
     form_router,
+    card_router,
+    extra_network_router,
     file_router,
     live_router,
 )

@@ -27,6 +27,7 @@ STYLESHEETS = (
     "img2img.css",
     "image-info.css",
     "pictures.css",
+    "cards.css",
     "queue.css",
     "settings.css",
 )

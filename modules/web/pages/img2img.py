@@ -13,6 +13,7 @@ from modules.web.pages.fields import FormFields
 from modules.web.pages.parts import (
     batch,
     canvas,
+    cards,
     detailer,
     dimensions,
     inpaint,
@@ -50,15 +51,16 @@ def build(context: Any) -> Img2ImgTab:
     with gr.Row(elem_id=f"{TAB}_workspace", elem_classes=["easel-workspace"], equal_height=False):
         with gr.Column(scale=6, min_width=340, elem_id=f"{TAB}_settings"):
             prompts = prompt.build(TAB, lists["styles"], compact=True)
-            pictures = _pictures()
-            strength = _strength(values)
-            masks = inpaint.build(TAB, values)
-            sampling = sampler.build(TAB, lists["samplers"], lists["schedulers"], values)
-            handover = refiner.build(TAB, lists["checkpoints"])
-            size = resize.build(TAB, values)
-            seeds = seed.build(TAB)
-            faces = detailer.build(TAB)
-            overridden = overrides.build(TAB)
+            with cards.generation(TAB):
+                pictures = _pictures()
+                strength = _strength(values)
+                masks = inpaint.build(TAB, values)
+                sampling = sampler.build(TAB, lists["samplers"], lists["schedulers"], values)
+                handover = refiner.build(TAB, lists["checkpoints"])
+                size = resize.build(TAB, values)
+                seeds = seed.build(TAB)
+                faces = detailer.build(TAB)
+                overridden = overrides.build(TAB)
         with gr.Column(
             scale=7, min_width=340, elem_id=f"{TAB}_output", elem_classes=["easel-sticky"]
         ):

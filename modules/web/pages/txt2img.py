@@ -10,6 +10,7 @@ import gradio as gr
 from modules.web.pages import defaults, state
 from modules.web.pages.fields import FormFields
 from modules.web.pages.parts import (
+    cards,
     detailer,
     dimensions,
     hires,
@@ -43,13 +44,14 @@ def build(context: Any) -> Txt2ImgTab:
     with gr.Row(elem_id=f"{TAB}_workspace", elem_classes=["easel-workspace"], equal_height=False):
         with gr.Column(scale=6, min_width=340, elem_id=f"{TAB}_settings"):
             prompts = prompt.build(TAB, lists["styles"])
-            sampling = sampler.build(TAB, lists["samplers"], lists["schedulers"], values)
-            second = hires.build(TAB, lists, values)
-            handover = refiner.build(TAB, lists["checkpoints"])
-            size = dimensions.build(TAB, values)
-            seeds = seed.build(TAB)
-            faces = detailer.build(TAB)
-            overridden = overrides.build(TAB)
+            with cards.generation(TAB):
+                sampling = sampler.build(TAB, lists["samplers"], lists["schedulers"], values)
+                second = hires.build(TAB, lists, values)
+                handover = refiner.build(TAB, lists["checkpoints"])
+                size = dimensions.build(TAB, values)
+                seeds = seed.build(TAB)
+                faces = detailer.build(TAB)
+                overridden = overrides.build(TAB)
         with gr.Column(
             scale=7, min_width=340, elem_id=f"{TAB}_output", elem_classes=["easel-sticky"]
         ):

@@ -9,6 +9,7 @@ import * as page from "./page.js";
 import * as send from "./send.js";
 import * as sources from "./sources.js";
 import * as toast from "./toast.js";
+import "./cards.js";
 import "./canvas.js";
 import * as img2img from "./img2img.js";
 import "./img2img-actions.js";
