@@ -50,7 +50,8 @@ def _loader(path: Path, verdict: Verdict | None, unknown: str) -> FamilyLoader:
 
 def _fitting(plan: ModelPlan, vae: Path | None) -> ModelPlan:
     """Refuse a VAE whose latents the network does not know."""
-    network = plan.components["unet"].config.get("out_channels", 4)
+    config = plan.components["unet"].config
+    network = config.get("latent_channels", config.get("out_channels", 4))
     channels = plan.components["vae"].config.get("latent_channels", 4)
     if network != channels:
         raise UnsupportedModelError(

@@ -24,7 +24,8 @@ from modules.engine.checkpoints.families.single_file import (
     planned,
     planned_text,
 )
-from modules.engine.checkpoints.layouts.flux import read_flux
+from modules.engine.checkpoints.layouts.flux import latent_channels, read_flux
+from modules.engine.memory import form_of
 
 if TYPE_CHECKING:
     from modules.engine.conditioning.conditioning import Conditioning
@@ -54,7 +55,7 @@ class FluxAdapter(FamilyAdapter):
         added: Mapping[str, torch.Tensor] | None,
     ) -> torch.Tensor:
         """See `FamilyAdapter.predict`; `added` may hold the distilled guidance."""
-        dtype = network.dtype
+        dtype = form_of(network).dtype
         height, width = x.shape[-2:]
         whole = whole_patches(x, PATCH)
         rows, columns = whole.shape[-2] // PATCH, whole.shape[-1] // PATCH
@@ -80,8 +81,7 @@ class FluxAdapter(FamilyAdapter):
             return {}
         asked = picture.request.get("distilled_cfg_scale")
         scale = USUAL_GUIDANCE if asked is None else float(asked)
-        device = next(network.parameters()).device
-        return {"guidance": torch.tensor([scale], dtype=torch.float32, device=device)}
+        return {"guidance": torch.tensor([scale], device=form_of(network).device)}
 
     def towers(
         self, networks: Mapping[str, torch.nn.Module], tokenizers: Mapping[str, Path]
@@ -163,7 +163,11 @@ class FluxLoader:
         found = separate_parts.transformer_folder(
             folder, told, "flux_transformer", "FluxTransformer2DModel"
         )
-        config = {**defaults_of(defaults, "transformer"), **found.config}
+        config = {
+            **defaults_of(defaults, "transformer"),
+            **found.config,
+            "latent_channels": latent_channels(int(found.config.get("in_channels", 64))),
+        }
         components = {
             "unet": replace(found, config=config),
             "text_encoder": folder_parts.clip_text(folder, told, "text_encoder"),

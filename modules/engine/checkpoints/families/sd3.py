@@ -24,6 +24,7 @@ from modules.engine.checkpoints.families.single_file import (
     planned_text,
 )
 from modules.engine.checkpoints.layouts.mmdit import read_mmdit
+from modules.engine.memory import form_of
 
 if TYPE_CHECKING:
     from modules.engine.conditioning.conditioner import Conditioner
@@ -53,7 +54,7 @@ class Sd3Adapter(FamilyAdapter):
         added: Mapping[str, torch.Tensor] | None,
     ) -> torch.Tensor:
         """See `FamilyAdapter.predict`; nothing is added in this family."""
-        dtype = network.dtype
+        dtype = form_of(network).dtype
         height, width = x.shape[-2:]
         output = network(
             hidden_states=whole_patches(x, network.config.patch_size).to(dtype),

@@ -74,6 +74,11 @@ def read_flux(names: Names, defaults: Mapping[str, Any]) -> tuple[dict[str, Any]
     return config, Names(weights)
 
 
+def latent_channels(channels: int) -> int:
+    """Channels of the latents whose 2x2 places the transformer is given as one."""
+    return channels // 4
+
+
 def rope_axes(head: int) -> list[int]:
     """How a head's width is shared by the three axes of position: 16, 56, 56 of 128."""
     first = head // 8 // 2 * 2 or 2
@@ -125,6 +130,7 @@ def _config(names: Names, width: int) -> dict[str, Any]:
         "patch_size": 1,
         "in_channels": channels,
         "out_channels": names.shape("final_layer.linear.weight")[0],
+        "latent_channels": latent_channels(channels),
         "num_layers": names.count("double_blocks.{}.img_attn.qkv.weight"),
         "num_single_layers": names.count("single_blocks.{}.linear1.weight"),
         "attention_head_dim": head,
