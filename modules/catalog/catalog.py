@@ -20,7 +20,7 @@ from modules.catalog.checkpoints import (
 )
 from modules.catalog.dictionaries import Dictionaries
 from modules.catalog.hashes import HashCache, HashingStopped
-from modules.catalog.networks import EmbeddingInfo, LoraInfo, scan_embeddings, scan_loras
+from modules.catalog.networks import EmbeddingInfo, HypernetworkInfo, LoraInfo, Networks
 from modules.catalog.scan import Found, scan
 from modules.catalog.sidecar import Sidecar, read_sidecar_leniently, sidecar_path
 from modules.catalog.upscalers import FIELD as UPSCALER_FIELD
@@ -69,6 +69,7 @@ class Catalog:
         self.options = options
         self.hashing = hashing
         self.hashes = HashCache(paths.cache / "hashes.json")
+        self.networks = Networks(paths.lora, paths.embeddings, paths.hypernetworks)
         self._default = default_checkpoint
         self._default_vae = default_vae
         self._lock = threading.RLock()
@@ -151,11 +152,15 @@ class Catalog:
 
     def embeddings(self) -> list[EmbeddingInfo]:
         """Textual inversions in the embeddings folder, good and bad (see `problem`)."""
-        return scan_embeddings(self.paths.embeddings)
+        return self.networks.embeddings()
 
     def loras(self) -> list[LoraInfo]:
         """LoRA files, good and bad (see `problem`)."""
-        return scan_loras(self.paths.lora)
+        return self.networks.loras()
+
+    def hypernetworks(self) -> list[HypernetworkInfo]:
+        """Hypernetworks, good and bad (see `problem`)."""
+        return self.networks.hypernetworks()
 
     def upscalers(self) -> tuple[UpscalerInfo, ...]:
         """None, Lanczos, Nearest, then models by name; hidden ones are in it, marked."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from modules.catalog.header import Header
 
-_LORA_MARKS = ("lora_down", "lora_up", "lora_A", "lora_B", "hada_w1_a", "lokr_w1", "oft_blocks")
+_LORA_MARKS = (
+    *("lora_down", "lora_up", "lora_A", "lora_B", "lora.down", "lora_linear_layer"),
+    *("hada_w1_a", "lokr_w1", "oft_blocks", "oft_diag", "ia3_l", "bundle_emb."),
+)
+_LORA_ENDINGS = (".on_input", ".w_norm", ".diff", ".diff_b", ".a1.weight")
 
 
 def is_vae(header: Header) -> bool:
@@ -23,7 +27,9 @@ def decoder_prefix(header: Header) -> str | None:
 
 def is_lora(header: Header) -> bool:
     """A low-rank adapter of any naming."""
-    return any(mark in name for name in header for mark in _LORA_MARKS)
+    return any(
+        name.endswith(_LORA_ENDINGS) or any(mark in name for mark in _LORA_MARKS) for name in header
+    )
 
 
 def is_embedding(header: Header) -> bool:

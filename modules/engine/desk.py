@@ -177,7 +177,10 @@ class ModelDesk:
     def _speed_up(self) -> None:
         """Put the shortcuts into the network that is there now, if any."""
         if self.models.current is not None and self._swift is None:
-            self._swift = SwiftNetwork(self.models.current.networks["unet"])
+            swift = self._swift = SwiftNetwork(self.models.current.networks["unet"])
+            # Adapters change weights in place while the shortcuts stay.
+            adapters = self.models.current.adapters
+            adapters.before_change[:] = [lambda network: swift.forget_weights()]
 
     def settle_down(self) -> None:
         """After a job: spare the garbage collector what has come to stay."""

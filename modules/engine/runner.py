@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from modules.catalog.errors import ModelFileError
+from modules.engine.adapters.files import AdapterFiles
 from modules.engine.checkpoints import LoadedModel, ModelLoadError, ModelManager, NotANumberError
 from modules.engine.checkpoints.errors import LoadCancelled
 from modules.engine.checkpoints.families.base import ModelPlan
@@ -77,6 +78,7 @@ class Engine:
         self.hooks = Hooks()
         self._emit = emit
         self._choice = BatchingChoice(paths.cache)
+        self._adapter_files = AdapterFiles(paths.cache)
 
     @classmethod
     def build(
@@ -133,7 +135,9 @@ class Engine:
         spec = GenerationSpec.from_prepared(prepared)
         self.desk.adopt(prepared.options)
         model = self._model_for(prepared)
-        models = JobModels(self, model, prepared, tiling=spec.tiling)
+        models = JobModels(
+            self, model, prepared, adapter_files=self._adapter_files, tiling=spec.tiling
+        )
         loaded = time.perf_counter()
         self._emit(Started(prepared.id))
         facts = {"model_name": model.name, "device": self.device_name}

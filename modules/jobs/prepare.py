@@ -18,6 +18,7 @@ from modules.jobs.folders import check_output_folder
 from modules.jobs.inputs import InputStore
 from modules.jobs.pictures import PictureDoor
 from modules.jobs.preparing.extras import settle_extras
+from modules.jobs.preparing.networks import NetworkSettler
 from modules.jobs.preparing.pictures import check_inputs_given, take_pictures
 from modules.jobs.preparing.prompts import PromptSettler
 from modules.jobs.preparing.resources import ResourceSettler
@@ -88,6 +89,13 @@ class Preparer:
         dictionary = self.dictionary(checkpoint, effective)
         prompts = PromptSettler(self.styles, self.wildcards).settle(
             settled, effective, dictionary, warnings
+        )
+        networks = NetworkSettler(self.catalog)
+        prompts = prompts.with_networks(lambda texts: networks.added(texts, effective))
+        resources |= networks.settle(
+            [*prompts.positive, *(prompts.hires_positive or ())],
+            [*prompts.negative, *(prompts.hires_negative or ())],
+            effective,
         )
         return PreparedJob(
             id=job_id,

@@ -38,7 +38,9 @@ class PreparedJob:
     resources: dict[str, Any] = field(default_factory=dict)
     """Further resolved files: ``refiner``, ``hires_checkpoint`` (paths), ``upscalers`` (name →
     ``UpscalerInfo.to_json()``), ``restorers`` (the same for face restorers). And the second pass's
-    own texts, one per image, if it has any: ``hires_prompts``, ``hires_negative_prompts``."""
+    own texts, one per image, if it has any: ``hires_prompts``, ``hires_negative_prompts``. Extra
+    networks: ``loras`` and ``hypernetworks`` (name in the prompt → ``path``), ``embeddings`` (a
+    list of ``name`` and ``path``)."""
     created: float = 0.0
     client: str = "ui"
     warnings: list[str] = field(default_factory=list)

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from modules.catalog.errors import ModelFileError, UnreadableModelError, UnsupportedModelError
 from modules.catalog.header import safetensors_header
+from modules.catalog.networks import stated_hash
 from modules.engine.adapters.parts import split_name
 from modules.engine.weight_files import read_weights, state_dict_of
 
 BUNDLE = "bundle_emb."
+PEFT_PREFIXES = ("text_encoder_2", "text_encoder", "unet", "transformer")
 MAX_ENTRIES = 50_000
 
 Stamp = tuple[str, int, int]
@@ -33,18 +35,16 @@ class AdapterFile:
     """By the layer's name in the file, then by part."""
     embeddings: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     """Textual inversions that come along, by name."""
+    hash: str = ""
+    """The hash that its metadata names, twelve digits; "" when it names none."""
     unknown: tuple[str, ...] = ()
     """Tensors whose names end in nothing known."""
 
     @property
     def size(self) -> int:
         """Bytes in memory."""
-        tensors = [
-            t
-            for entry in (*self.entries.values(), *self.embeddings.values())
-            for t in entry.values()
-        ]
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        groups = (*self.entries.values(), *self.embeddings.values())
+        return sum(tensor.nbytes for group in groups for tensor in group.values())
 
 
 def stamp_of(path: Path) -> Stamp:
@@ -87,8 +87,10 @@ def read_adapter(path: Path) -> AdapterFile:
         entries.setdefault(found[0], {})[found[1]] = tensor
     if not entries and not embeddings:
         raise UnsupportedModelError(path, "is not a LoRA of a known kind")
-    _with_peft_alphas(entries, _metadata(path))
-    return AdapterFile(path, stamp, entries, embeddings, tuple(unknown))
+    metadata = _metadata(path)
+    _with_peft_alphas(entries, metadata)
+    digest = stated_hash(metadata)
+    return AdapterFile(path, stamp, entries, embeddings, digest, tuple(unknown))
 
 
 def _metadata(path: Path) -> Mapping[str, str]:
@@ -108,14 +110,7 @@ def _with_peft_alphas(
     for name, parts in entries.items():
         if "alpha" in parts or "lora_down" not in parts:
             continue
-        prefix = next(
-            (
-                p
-                for p in ("text_encoder_2", "text_encoder", "unet", "transformer")
-                if name.startswith(p + ".")
-            ),
-            "",
-        )
+        prefix = next((one for one in PEFT_PREFIXES if name.startswith(f"{one}.")), "")
         alpha = _alpha_of(config, prefix, name, parts["lora_down"].shape[0])
         if alpha is not None:
             parts["alpha"] = torch.tensor(alpha)

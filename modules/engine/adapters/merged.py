@@ -15,6 +15,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from modules.engine.adapters.hypernetwork_hooks import (
+    Hypernetwork,
+    HypernetworkHooks,
+    hypernetworks_key,
+)
 from modules.engine.adapters.targets import Piece
 from modules.engine.memory import wake
 
@@ -69,6 +74,7 @@ class ModelAdapters:
         """By network, layer and "weight" or "bias"; None for a bias that was not there."""
         self._merged: dict[Place, Parts] = {}
         self._text: Hashable = ()
+        self._hypernetworks = HypernetworkHooks(networks["unet"])
         self.before_change: list[Callable[[str], None]] = []
         """Called with a network's key before its weights change, as copies become stale."""
 
@@ -79,8 +85,8 @@ class ModelAdapters:
 
     @property
     def active(self) -> bool:
-        """Whether any weight differs from the checkpoint's."""
-        return bool(self._originals)
+        """Whether the model differs from the checkpoint."""
+        return bool(self._originals) or bool(self._hypernetworks.key)
 
     def apply(self, uses: Sequence[Use]) -> None:
         """Make the weights those of the checkpoint with exactly these adapters, in this order.
@@ -95,8 +101,15 @@ class ModelAdapters:
                 self._restore(tuple(self._merged))
                 raise
 
+    def set_hypernetworks(self, wanted: Sequence[tuple[Hypernetwork, float]]) -> None:
+        """Bring exactly these hypernetworks into force, at these strengths, in this order."""
+        if self._hypernetworks.key != hypernetworks_key(wanted):
+            self._tell("unet", set())
+            self._hypernetworks.apply(wanted)
+
     def remove_all(self) -> None:
         """Give the checkpoint's weights back, bit for bit, and free what was kept of them."""
+        self.set_hypernetworks(())
         with torch.inference_mode(False), torch.no_grad():
             self._restore(tuple(self._merged))
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from modules.engine.adapters.session import JobNetworks
 from modules.engine.generation.batching import BatchingChoice
 from modules.engine.generation.control import JobControl
 from modules.engine.generation.hooks import Hooks
@@ -36,9 +37,13 @@ class JobContext:
     ledger: Ledger = field(default_factory=Ledger)
     codec: Codec = field(init=False)
     rescue: Rescue = field(init=False)
+    networks: JobNetworks = field(init=False)
     _warned: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
+        self.networks = JobNetworks(
+            self.prepared.resources, self.spec.options, self.models.adapter_files, self.warn
+        )
         self.codec = Codec(self.models, self.warn, upcast_on_nan=self.spec.upcast_vae_on_nan)
         self.rescue = Rescue(self.models, self.warn)
 

@@ -84,6 +84,7 @@ class Finisher:
             picture = self._on_faces(batch, place, picture, extra, repainter)
         painted = self._recoloured(index, picture, canvas, overlay, extra)
         picture = self._laid_back(painted, canvas, overlay, extra)
+        extra.update(self._context.networks.infotext(index))
         extra.update(self._context.repairs())
         facts = picture_facts(
             self._context.spec, batch, finish.schedule_label, place, self._model_facts, extra

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 import torch
 
+from modules.engine.adapters.files import AdapterFiles
 from modules.engine.checkpoints import LoadedModel
 from modules.engine.checkpoints.families.base import ModelPlan
 from modules.requests.errors import RequestError
@@ -34,14 +35,24 @@ class JobModels:
     """
 
     def __init__(
-        self, shelf: Shelf, base: LoadedModel, prepared: PreparedJob, *, tiling: bool = False
+        self,
+        shelf: Shelf,
+        base: LoadedModel,
+        prepared: PreparedJob,
+        *,
+        adapter_files: AdapterFiles,
+        tiling: bool = False,
     ) -> None:
         """
+        Args:
+            adapter_files: the LoRA files in memory.
+
         Raises:
             RequestError: a further checkpoint does not go together with the job's own.
             ModelLoadError: a further checkpoint cannot be read.
         """
         self._shelf = shelf
+        self.adapter_files = adapter_files
         self._tiling = tiling
         own = str(base.path)
         vae = str(base.vae_path) if base.vae_path else None

@@ -11,7 +11,8 @@ from modules.engine.generation.packed_conv import PackedConv, packable
 class SwiftNetwork:
     """The shortcuts that are put into one network, and the way to take them out again.
 
-    Take them out before the network's weights are changed: packed weights are copies.
+    Packed weights are copies: `forget_weights` before weights change in place, and take the
+    shortcuts out before the network takes another's weights.
     """
 
     def __init__(self, network: torch.nn.Module) -> None:
@@ -28,6 +29,11 @@ class SwiftNetwork:
         for _, shortcut in self._places:
             if isinstance(shortcut, LeanAttention):
                 shortcut.forget()
+
+    def forget_weights(self) -> None:
+        """Drop all copies of weights, and what was computed with them."""
+        for _, shortcut in self._places:
+            shortcut.forget()
 
     def remove(self) -> None:
         """Give the network back as it was."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from modules.engine.adapters.session import Wanted
 from modules.engine.checkpoints import LoadedModel, NotANumberError
 from modules.engine.checkpoints.families.base import PictureFacts
 from modules.engine.generation.added import AddedInputs
@@ -63,9 +65,18 @@ class Walk:
         context, task = self._context, self._task
         model = context.models.use(task.model)
         plan = task.plan(context.spec, model)
+        counter = self._count.begin(plan.total_steps)
+        if len({wanted.key for wanted in self._networks()}) < 2:
+            return self._run(plan, counter)
+        # Pictures that want other extra networks need other weights.
+        return self._one_by_one(lambda place: self._part(place)._run(plan, counter))
+
+    def _run(self, plan: SamplingPlan, counter: StepCounter) -> Sampled | None:
+        """All pictures with the same extra networks."""
+        context = self._context
+        model = context.models.use(self._task.model)
         with context.ledger.clock("text"):
             prompts = self._encoded(model)
-        counter = self._count.begin(plan.total_steps)
         with context.ledger.clock("sample"):
             way = self._sample_singly if plan.one_by_one else self._sample
             return context.rescue.attempt(
@@ -79,9 +90,19 @@ class Walk:
         """The prompts and negative prompts by the text encoder of ``model``."""
         spec, task = self._context.spec, self._task
         positive, negative = parse_batch(spec, self._batch, task.calls, task.first_calls)
-        if not self._plans:
+        networks = self._context.networks
+        relayed = bool(self._plans)
+        networks.begin(
+            model,
+            networks.wanted(positive[0]),
+            second=task.first_calls is not None,
+            quiet=relayed,
+        )
+        if not relayed:
             self._plans = positive
-            self._tell_about(positive)
+            for place, pair in enumerate(zip(positive, negative, strict=True)):
+                texts = [text for plan in pair for text in plan.texts()]
+                networks.note(self._batch.first + place, texts, spec.text)
         return self._context.rescue.attempt(lambda: encode_batch(model, spec, positive, negative))
 
     def _sample(
@@ -95,6 +116,7 @@ class Walk:
         """Walk the sampler once."""
         context, task, state = self._context, self._task, self._state
         model = context.models.use(task.model)  # a try before may have ended in the refiner
+        context.networks.begin_again(model)
         noise = self._noise(batch, model)
         state.latents = self._first_latents(start, plan, noise)
         context.hooks.call(HookPoint.BEFORE_SAMPLING, state)
@@ -112,6 +134,7 @@ class Walk:
                 state.step, state.latents = step.index + 1, step.x
                 context.hooks.call(HookPoint.AFTER_STEP, state)
                 number = counter.done(step.index, step.fraction)
+                context.networks.at(context.models.current, step.index + 1, plan.total_steps)
                 self._show(previewer, denoiser, start, step, number)
         except StopSampling:
             stopped = True
@@ -143,11 +166,17 @@ class Walk:
         counter: StepCounter,
     ) -> Sampled | None:
         """The same pictures one after another, when they do not fit into memory together."""
-        done: list[Sampled] = []
-        for place in range(len(batch)):
-            one = self._sample(
+        return self._one_by_one(
+            lambda place: self._sample(
                 batch.only(place), start.only(place), plan, prompts.only([place]), counter
             )
+        )
+
+    def _one_by_one(self, make: Callable[[int], Sampled | None]) -> Sampled | None:
+        """The pictures of the batch, each made by itself; None when there is not even one."""
+        done: list[Sampled] = []
+        for place in range(len(self._batch)):
+            one = make(place)
             if one is None:
                 break
             done.append(one)
@@ -157,10 +186,22 @@ class Walk:
             done[0],
             latents=torch.cat([one.latents for one in done]),
             left_out=frozenset().union(*(one.left_out for one in done)),
-            complete=len(done) == len(batch) and all(one.complete for one in done),
+            complete=len(done) == len(self._batch) and all(one.complete for one in done),
             handed_over=any(one.handed_over for one in done),
+            prompts=tuple({id(plan): plan for one in done for plan in one.prompts}.values()),
             extra={key: value for one in done for key, value in one.extra.items()},
         )
+
+    def _part(self, place: int) -> Walk:
+        """The same for one picture of the batch."""
+        batch, start = self._batch.only(place), self._start.only(place)
+        return Walk(self._context, self._task, batch, start, self._state, self._count)
+
+    def _networks(self) -> list[Wanted]:
+        """The extra networks that each picture wants."""
+        spec, task = self._context.spec, self._task
+        positive, _ = parse_batch(spec, self._batch, task.calls, task.first_calls)
+        return [self._context.networks.wanted(plan) for plan in positive]
 
     # -- what a walk needs --------------------------------------------------------------------
 
@@ -295,10 +336,3 @@ class Walk:
         data = previewer.make(step.denoised, cond, denoiser.uncond_denoised)
         if data is not None:
             self._context.emit(Preview(self._context.spec.job, number, previewer.format, data))
-
-    def _tell_about(self, prompts: list[PromptPlan]) -> None:
-        for prompt in prompts:
-            for network in prompt.extra_networks:
-                self._context.warn(
-                    f"<{network.kind}:{network.name}> was left out: not supported yet."
-                )

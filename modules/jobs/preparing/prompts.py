@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modules.jobs.seeds import expand_seeds
@@ -38,6 +38,11 @@ class SettledPrompts:
     hires_positive: list[str] | None
     """The second pass's own prompts; None: the same as the first pass's."""
     hires_negative: list[str] | None
+
+    def with_networks(self, added: Callable[[list[str]], list[str]]) -> SettledPrompts:
+        """The same with extra networks added to the prompts of both passes."""
+        second = None if self.hires_positive is None else added(self.hires_positive)
+        return replace(self, positive=added(self.positive), hires_positive=second)
 
     def hires(self) -> dict[str, list[str]]:
         """The second pass's own texts for ``PreparedJob.resources``; empty without any."""

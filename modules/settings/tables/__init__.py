@@ -8,6 +8,7 @@ from modules.settings.tables import (
     generation,
     interface,
     later,
+    networks,
     pictures,
     sampling,
     saving,
@@ -16,5 +17,5 @@ from modules.settings.tables import (
 
 def build_table() -> OptionTable:
     """A fresh table of all settings; extensions may add rows to it."""
-    rooms = (saving, generation, sampling, pictures, cards, interface, later)
+    rooms = (saving, generation, sampling, pictures, networks, cards, interface, later)
     return OptionTable(option for room in rooms for option in room.OPTIONS)

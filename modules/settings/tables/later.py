@@ -35,8 +35,6 @@ OPTIONS = (
         0.1,
         infotext="Token merging ratio hr",
     ),
-    _later.choice("sd_hypernetwork", "Add hypernetwork to prompt", "None"),
-    _later.choice("sd_lora", "Add network to prompt", "None"),
     _later.multi("disabled_extensions", "Disable these extensions", []),
     _later.choice("disable_all_extensions", "Disable all extensions", "none", "none|extra|all"),
 )

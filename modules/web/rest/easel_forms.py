@@ -289,6 +289,11 @@ def dynamic_choices(context: AppContext, name: str) -> list[str]:
         return [info.name for info in found if info.architecture == "Real-ESRGAN"]
     if name == "tabs":
         return list(HIDEABLE_TABS)
+    if name == "loras":
+        return ["None", *(info.name for info in context.catalog.loras() if not info.problem)]
+    if name == "hypernetworks":
+        found = context.catalog.hypernetworks()
+        return ["None", *(info.name for info in found if not info.problem)]
     return []
 
 

@@ -154,9 +154,9 @@ def test_tiling_joins_opposite_edges_and_does_not_stick(studio: Studio) -> None:
     assert difference(plain, studio.picture()) == 0
 
 
-def test_extra_networks_are_left_out_with_a_warning(studio: Studio) -> None:
+def test_extra_networks_that_are_not_there_are_left_out_with_a_warning(studio: Studio) -> None:
     result = studio.make(prompt="a red apple<lora:style:0.8>")
-    assert result.warnings == ["<lora:style> was left out: not supported yet."]
+    assert result.warnings == ["Networks not found: style."]
     assert difference(result.pictures[0], studio.picture()) == 0
 
 
