@@ -51,6 +51,7 @@ class PictureJob:
         """
         context, control = self._context, self._context.control
         ledger = context.ledger
+        self._advise()
         try:
             try:
                 self._prepare()
@@ -66,9 +67,16 @@ class PictureJob:
                     control.begin_batch()
                 self._begin_batch(self._spec.batch(context.prepared, iteration))
         finally:
-            context.codec.close()
+            context.close()
         ledger.interrupted |= control.interrupted
         return ledger
+
+    def _advise(self) -> None:
+        """Tell when the settings do not suit the model."""
+        model = self._context.models.current
+        advice = model.adapter.advice(model, self._spec.request)
+        if advice:
+            self._context.warn(advice)
 
     def _prepare(self) -> None:
         """What is done once, before the first batch."""

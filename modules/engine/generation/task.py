@@ -71,7 +71,10 @@ class PassTask:
         Raises:
             RequestError: the settings contradict each other.
         """
-        params = SamplerParams.from_options(spec.options, spec.request)
+        params = replace(
+            SamplerParams.from_options(spec.options, spec.request),
+            align_your_steps=model.adapter.align_your_steps,
+        )
         steps, last = self.steps, None
         if self.strength is not None:
             steps, last = partial_steps(self.steps, self.strength, exact=self.exact_steps)

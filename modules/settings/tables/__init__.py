@@ -12,10 +12,11 @@ from modules.settings.tables import (
     pictures,
     sampling,
     saving,
+    sdxl,
 )
 
 
 def build_table() -> OptionTable:
     """A fresh table of all settings; extensions may add rows to it."""
-    rooms = (saving, generation, sampling, pictures, networks, cards, interface, later)
+    rooms = (saving, generation, sampling, pictures, sdxl, networks, cards, interface, later)
     return OptionTable(option for room in rooms for option in room.OPTIONS)

@@ -58,6 +58,8 @@ class FamilyAdapter(ABC):
     key: str
     zero_empty_negative = False
     """Whether an empty negative prompt is zeros instead of the encoded empty text."""
+    align_your_steps = "sd1"
+    """Which table of noise levels the schedule type of this name uses: "sd1" or "sdxl"."""
 
     @abstractmethod
     def predict(

@@ -54,6 +54,7 @@ class SdxlAdapter(FamilyAdapter):
 
     key = KEY
     zero_empty_negative = True
+    align_your_steps = "sdxl"
 
     def predict(
         self,
