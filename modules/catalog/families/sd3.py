@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modules.catalog.families.base import UNET, Family, FolderFacts, Verdict, not_yet
+from modules.catalog.families.base import UNET, Family, FolderFacts, Verdict
 from modules.catalog.header import Header
 
 KEY = "sd3"
@@ -11,16 +11,30 @@ LABEL = "Stable Diffusion 3"
 
 def detect_file(header: Header) -> Verdict | None:
     """Joint blocks, under the original prefix or none."""
-    if header.has_prefix(f"{UNET}joint_blocks.0.") or header.has_prefix("joint_blocks.0."):
-        return Verdict(KEY, problem=not_yet(LABEL))
+    for prefix in (UNET, ""):
+        if f"{prefix}joint_blocks.0.x_block.attn.qkv.weight" in header:
+            return Verdict(KEY, _variant(header, prefix))
     return None
 
 
 def detect_folder(folder: FolderFacts) -> Verdict | None:
     """Any of diffusers' StableDiffusion3 pipelines."""
-    if folder.pipeline.startswith("StableDiffusion3"):
-        return Verdict(KEY, problem=not_yet(LABEL))
-    return None
+    if not folder.pipeline.startswith("StableDiffusion3"):
+        return None
+    config = folder.configs.get("transformer", {})
+    if config.get("dual_attention_layers"):
+        return Verdict(KEY, "3.5 medium")
+    if config.get("qk_norm"):
+        return Verdict(KEY, "3.5 large")
+    return Verdict(KEY)
+
+
+def _variant(header: Header, prefix: str) -> str:
+    if f"{prefix}joint_blocks.0.x_block.attn2.qkv.weight" in header:
+        return "3.5 medium"
+    if f"{prefix}joint_blocks.0.x_block.attn.ln_q.weight" in header:
+        return "3.5 large"
+    return ""
 
 
 FAMILY = Family(KEY, LABEL, detect_file, detect_folder)

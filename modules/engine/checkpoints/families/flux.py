@@ -74,14 +74,14 @@ class FluxAdapter(FamilyAdapter):
         return unpacked(output, rows, columns)[..., :height, :width].to(x.dtype)
 
     def added_conditioning(
-        self, network: torch.nn.Module, picture: PictureFacts, *, negative: bool = False
+        self, plan: ModelPlan, picture: PictureFacts, *, negative: bool = False
     ) -> Mapping[str, torch.Tensor]:
         """The distilled guidance [1], for the model that takes one."""
-        if not network.config.guidance_embeds:
+        if not plan.components["unet"].config.get("guidance_embeds"):
             return {}
         asked = picture.request.get("distilled_cfg_scale")
         scale = USUAL_GUIDANCE if asked is None else float(asked)
-        return {"guidance": torch.tensor([scale], device=form_of(network).device)}
+        return {"guidance": torch.tensor([scale])}
 
     def towers(
         self, networks: Mapping[str, torch.nn.Module], tokenizers: Mapping[str, Path]
