@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import clicks, extras, inpaint, loading, machine, startup, steps
+from benchmarks import clicks, extras, inpaint, loading, machine, startup, steps, swap
 from benchmarks.plan import Plan
 
 GROUPS: dict[str, Callable[[Plan], dict[str, object]]] = {
@@ -22,6 +22,7 @@ GROUPS: dict[str, Callable[[Plan], dict[str, object]]] = {
     "loading": loading.measure,
     "extras": extras.measure,
     "inpaint": inpaint.measure,
+    "swap": swap.measure,
 }
 
 

@@ -163,8 +163,18 @@ class OurSide:
     ) -> None:
         self._backend.stop()
 
-    def load(self, checkpoint: Path | None = None) -> float:
+    @property
+    def pid(self) -> int:
+        """The engine's process."""
+        return self._backend.status.pid or 0
+
+    def load(
+        self, checkpoint: Path | None = None, options: Mapping[str, Any] | None = None
+    ) -> float:
         """Load a checkpoint, by default this side's own; seconds.
+
+        Args:
+            options: settings that differ from the defaults.
 
         Raises:
             RuntimeError: the engine could not.
@@ -173,7 +183,10 @@ class OurSide:
         self._backend.request("memory", timeout=300)
         started = time.perf_counter()
         reply = self._backend.request(
-            "load", timeout=600, checkpoint=str(checkpoint or self._checkpoint)
+            "load",
+            timeout=600,
+            checkpoint=str(checkpoint or self._checkpoint),
+            options=dict(options or {}),
         )
         if not reply.ok:
             raise RuntimeError(f"the engine did not load the model: {reply.payload}")

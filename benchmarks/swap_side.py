@@ -1,0 +1,65 @@
+"""The other side of the swap: diffusers' `from_single_file`, in a process of its own.
+
+Reads one JSON object per line from stdin and answers each with one line. `{"make": [paths]}` writes
+random full-size files, `{"load": PATH, "config": FOLDER, "free_first": false}` replaces the pipeline in memory; the former
+one stays until the new one is there, so that a failure leaves it working, or is let go first.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def main() -> int:
+    """Serve requests until stdin ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print must not mix with the answers
+    side: dict[str, Any] = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "make" in request:
+            answer = _make(request["make"])
+        else:
+            answer = _load(side, request["load"], request["config"], request["free_first"])
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+    return 0
+
+
+def _make(paths: list[str]) -> dict[str, Any]:
+    from benchmarks.full_size import provide_single
+
+    for seed, path in enumerate(paths):
+        provide_single(Path(path), seed)
+    return {"ok": True}
+
+
+def _load(side: dict[str, Any], path: str, config: str, free_first: bool) -> dict[str, Any]:
+    from modules.engine.compat.torchvision_ops import make_torchvision_importable
+
+    make_torchvision_importable()
+    import torch
+    from diffusers import StableDiffusionPipeline
+
+    if free_first:
+        side.clear()
+        gc.collect()
+    begun, started = time.process_time(), time.perf_counter()
+    side["pipeline"] = StableDiffusionPipeline.from_single_file(
+        path,
+        config=config,
+        torch_dtype=torch.float32,
+        local_files_only=True,
+        safety_checker=None,
+    )
+    return {"cpu_s": time.process_time() - begun, "s": time.perf_counter() - started}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
