@@ -55,6 +55,7 @@ class ModelDesk:
     def adopt(self, options: Mapping[str, Any]) -> None:
         """Take over the settings of how many models stay in memory."""
         self.models.rules = ResidencyRules.from_options(options)
+        self.models.memory = self.models.memory.with_options(options)
 
     # -- loading ----------------------------------------------------------------------------------
 

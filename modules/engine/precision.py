@@ -133,7 +133,7 @@ def measure(device: torch.device, formats: tuple[str, ...]) -> Trial:
 def piece_of_work(device: torch.device, dtype: torch.dtype) -> Callable[[], Tensor]:
     """The parts of a UNet where its time goes: a convolution, attention, the linear layers."""
     generator = torch.Generator().manual_seed(0)
-    side, width, heads = (32, 160, 4) if device.type == "cpu" else (64, 320, 8)
+    side, width, heads = (16, 160, 4) if device.type == "cpu" else (64, 320, 8)
 
     def random(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator).to(device, dtype)

@@ -36,6 +36,7 @@ from modules.engine.generation.memory import (
 from modules.engine.generation.pictures import MemoryExhausted
 from modules.engine.generation.spec import GenerationSpec
 from modules.engine.generation.txt2img import TextToImage
+from modules.engine.memory import MemorySettings
 from modules.requests.errors import RequestError
 from modules.requests.events import (
     Done,
@@ -67,12 +68,13 @@ class Engine:
         """
         torch.set_num_threads(choose_threads())
         self.paths = paths
-        self.policy = choose_policy(flags)
+        self.policy = choose_policy(flags, paths.cache)
         self.models = ModelManager(
             paths,
             self.policy,
             hashing=not flags.get("no_hashing"),
             check_numbers=not flags.get("disable_nan_check"),
+            memory=MemorySettings.of(flags, {}),
         )
         self.desk = ModelDesk(self.models, emit)
         self.hooks = Hooks()

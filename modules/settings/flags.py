@@ -180,10 +180,6 @@ OBSOLETE = {
 """A1111's and Forge's flags without effect here, with the number of values each takes."""
 
 NOT_YET = (
-    "lowvram",
-    "medvram",
-    "medvram_sdxl",
-    "upcast_sampling",
     "disable_nan_check",
     "opt_channelslast",
     "hide_ui_dir_config",
@@ -295,13 +291,19 @@ def _add_engine_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--use-cpu", nargs="+", metavar="PART", help="all, or parts to keep on the CPU"
     )
-    group.add_argument("--lowvram", action="store_true")
-    group.add_argument("--medvram", action="store_true")
-    group.add_argument("--medvram-sdxl", action="store_true")
+    group.add_argument(
+        "--lowvram", action="store_true", help="weights come to the device layer by layer"
+    )
+    group.add_argument(
+        "--medvram", action="store_true", help="only the network that works is on the device"
+    )
+    group.add_argument("--medvram-sdxl", action="store_true", help="--medvram for SDXL alone")
     group.add_argument("--no-half", action="store_true", help="compute in 32 bits")
     group.add_argument("--no-half-vae", action="store_true")
     group.add_argument("--precision", choices=["autocast", "full", "half"], default="autocast")
-    group.add_argument("--upcast-sampling", action="store_true")
+    group.add_argument(
+        "--upcast-sampling", action="store_true", help="always so: samplers compute in 32 bits"
+    )
     group.add_argument("--disable-nan-check", action="store_true")
     group.add_argument("--opt-channelslast", action="store_true")
     group.add_argument("--skip-load-model-at-start", action="store_true")

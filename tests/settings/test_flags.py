@@ -67,8 +67,8 @@ def test_ensure_makes_the_folders_users_put_files_into(tmp_path):
 
 
 def test_a_flag_whose_part_is_not_built_says_so():
-    assert parse_flags(["--lowvram", "--filenames-max-length", "64"]).notes == (
-        "--lowvram is accepted; it has no effect yet.",
+    assert parse_flags(["--opt-channelslast", "--filenames-max-length", "64"]).notes == (
+        "--opt-channelslast is accepted; it has no effect yet.",
         "--filenames-max-length is accepted; it has no effect yet.",
     )
 

@@ -106,7 +106,12 @@ class LoadedModel:
     @property
     def dtype(self) -> torch.dtype:
         """The denoising network's number format."""
-        return self.policy.unet_dtype
+        return self.policy.dtype_of("unet", self.family)
+
+    def altered(self, name: str) -> bool:
+        """Whether the weights of a network are not its files' any more, because of adapters."""
+        adapters = getattr(self, "adapters", None)
+        return name != "vae" and adapters is not None and bool(adapters.active)
 
     @property
     def latent_channels(self) -> int:
@@ -128,12 +133,12 @@ class LoadedModel:
     @property
     def variant(self) -> str:
         """What the UNet is shown beside the noisy latents: "" for nothing, "inpainting" for a mask
-        and a masked picture, "edit" for the picture to be edited (InstructPix2Pix)."""
+        and a masked picture, "edit" for the picture to be edited (InstructPix2Pix), "depth" for how
+        near everything in the picture is."""
         channels = int(self.plan.components["unet"].config.get("in_channels", 4))
         further = channels - self.latent_channels
-        return {self.latent_channels + 1: "inpainting", self.latent_channels: "edit"}.get(
-            further, ""
-        )
+        known = {1: "depth", self.latent_channels: "edit", self.latent_channels + 1: "inpainting"}
+        return known.get(further, "")
 
     @property
     def label(self) -> str:

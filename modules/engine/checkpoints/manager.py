@@ -128,7 +128,7 @@ class ModelManager:
             assert self._current is not None
             return self._current.model
         resident = self._shelf.find(path, vae)
-        if resident is not None and resident.unchanged():
+        if resident is not None and resident.unchanged() and self._in_form(resident):
             return self._activate(resident)
         try:
             return self._load(path, vae, steady(progress), tick)
@@ -146,12 +146,22 @@ class ModelManager:
     def is_current(self, path: Path, vae: Path | None) -> bool:
         """Whether the model in force is this one and its files have not changed since."""
         current = self._current
-        return current is not None and current.is_for(path, vae) and current.unchanged()
+        if current is None or not current.is_for(path, vae):
+            return False
+        return current.unchanged() and self._in_form(current)
 
     def is_resident(self, path: Path, vae: Path | None) -> bool:
         """Whether a model is in memory and its files have not changed since."""
         resident = self._shelf.find(path, vae)
-        return resident is not None and resident.unchanged()
+        return resident is not None and resident.unchanged() and self._in_form(resident)
+
+    def _in_form(self, resident: Resident) -> bool:
+        """Whether a model's weights are kept as flags and settings want it now."""
+        family = resident.model.family
+        return all(
+            network.form == self.memory.form(self.policy, family, name, network.plan)
+            for name, network in resident.networks.items()
+        )
 
     def unload(self) -> None:
         """Free the memory of all models; `reload` or the next `load` brings one back."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from modules.engine.memory.lodging import form_of, upcast
+
 logger = logging.getLogger("easel.engine")
 
 
@@ -98,13 +100,13 @@ class VaeCodec:
         return (mean - self.shift_factor) * self.scaling_factor
 
     def _fit(self, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.to(device=self.network.device, dtype=self.network.dtype)
+        form = form_of(self.network)
+        return tensor.to(device=form.device, dtype=form.dtype)
 
     def _upcast(self) -> bool:
         """Switch the VAE to float32; False when it already is."""
-        if self.network.dtype == torch.float32:
+        if not upcast(self.network):
             return False
-        self.network.float()
         note = "The VAE gave NaN in half precision and now works in float32."
         self.notes.append(note)
         logger.warning("%s", note)

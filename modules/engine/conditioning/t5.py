@@ -13,6 +13,7 @@ from modules.engine.conditioning.towers import (
     TextStates,
     read_tokenizer,
 )
+from modules.engine.memory import form_of
 from modules.prompts.tokens import PromptTokenizer
 
 END, PAD = "</s>", "<pad>"
@@ -74,7 +75,7 @@ class T5Tower:
 
         All layers are used whatever `clip_skip` says; learned words do not exist for T5.
         """
-        ids = ids.to(self.network.embed_tokens.weight.device)
+        ids = ids.to(form_of(self.network).device)
         with torch.no_grad():
             states = self.network(input_ids=ids).last_hidden_state
         return TextStates(states.float())

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import torch
 
+from modules.engine.memory import form_of
 from modules.prompts.tokens import PromptTokenizer
 
 OWN_LAYER = 0
@@ -113,7 +114,7 @@ class ClipTower:
                 hook.remove()
 
     def _run(self, ids: torch.Tensor, clip_skip: int) -> TextStates:
-        ids = ids.to(self._text.embeddings.token_embedding.weight.device)
+        ids = ids.to(form_of(self.network).device)
         layer = min(clip_skip or self._layer, self.layers)
         if layer <= 1 and self._normed:
             output = self.network(input_ids=ids)

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from modules.engine.adapters.session import JobNetworks
 from modules.engine.generation.batching import BatchingChoice
 from modules.engine.generation.control import JobControl
+from modules.engine.generation.facts import weights_infotext
 from modules.engine.generation.hooks import Hooks
 from modules.engine.generation.job_models import JobModels
+from modules.engine.generation.ladder import Ladder
 from modules.engine.generation.ledger import Ledger
-from modules.engine.generation.pictures import Codec
+from modules.engine.generation.pictures import WHOLE, Codec
 from modules.engine.generation.rescue import Rescue
 from modules.engine.generation.spec import GenerationSpec
 from modules.requests.events import Event, Step, Warning_, Working
@@ -35,17 +37,33 @@ class JobContext:
     hooks: Hooks
     choice: BatchingChoice
     ledger: Ledger = field(default_factory=Ledger)
+    ladder: Ladder = field(init=False)
     codec: Codec = field(init=False)
     rescue: Rescue = field(init=False)
     networks: JobNetworks = field(init=False)
     _warned: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
+        options = self.spec.options
         self.networks = JobNetworks(
-            self.prepared.resources, self.spec.options, self.models.adapter_files, self.warn
+            self.prepared.resources, options, self.models.adapter_files, self.warn
         )
-        self.codec = Codec(self.models, self.warn, upcast_on_nan=self.spec.upcast_vae_on_nan)
-        self.rescue = Rescue(self.models, self.warn)
+        self.ladder = Ladder(
+            self.models, self.warn, slice_attention=options.get("attention_slicing") == "Always"
+        )
+        self.codec = Codec(
+            self.models,
+            self.warn,
+            upcast_on_nan=self.spec.upcast_vae_on_nan,
+            parts=str(options.get("vae_parts") or WHOLE),
+            ladder=self.ladder,
+        )
+        self.rescue = Rescue(self.models, self.warn, self.ladder)
+
+    def close(self) -> None:
+        """Give the networks back as they were."""
+        self.codec.close()
+        self.ladder.close()
 
     def warn(self, message: str) -> None:
         """Tell the user, once per job."""
@@ -59,8 +77,9 @@ class JobContext:
         return lambda done, total: self.emit(Working(self.spec.job, what, done, total))
 
     def repairs(self) -> dict[str, str]:
-        """Infotext keys of what had to be changed to get the pictures at all."""
-        return {**self.rescue.facts, **self.codec.facts}
+        """Infotext keys of what had to be changed to get the pictures at all, or to save memory."""
+        weights = weights_infotext(self.spec, self.models.current)
+        return {**weights, **self.ladder.facts, **self.rescue.facts, **self.codec.facts}
 
 
 class StepCount:

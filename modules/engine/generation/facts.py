@@ -7,6 +7,7 @@ from typing import Any
 
 from modules.engine.checkpoints import LoadedModel
 from modules.engine.generation.spec import BatchSpec, GenerationSpec
+from modules.engine.memory import form_of
 from modules.engine.sampling import GuidanceSettings, SamplingPlan
 from modules.prompts import parse_attention
 from modules.prompts.plan import PromptPlan
@@ -55,6 +56,16 @@ def shown_infotext(spec: GenerationSpec, model: LoadedModel) -> dict[str, Any]:
     if model.variant == "edit" and spec.form.image_cfg_scale is not None:
         return {"Image CFG scale": spec.form.image_cfg_scale}
     return {}
+
+
+def weights_infotext(spec: GenerationSpec, model: LoadedModel) -> dict[str, Any]:
+    """A1111's keys of weights that rest in eight bits."""
+    if not form_of(model.networks["unet"]).fp8:
+        return {}
+    extra: dict[str, Any] = {"FP8 weight": spec.options.get("fp8_storage")}
+    if spec.options.get("cache_fp16_weight"):
+        extra["Cache FP16 weight for LoRA"] = True
+    return extra
 
 
 def text_infotext(spec: GenerationSpec, prompts: Sequence[PromptPlan]) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from torch import Tensor
 from modules.engine.checkpoints import LoadedModel
 from modules.engine.generation.concat import ConcatSource
 from modules.engine.generation.context import JobContext
+from modules.engine.generation.depth import as_depth
 from modules.engine.generation.finishing import Finisher
 from modules.engine.generation.hires_spec import HiresSpec
+from modules.engine.generation.inputs import read_depth_map
 from modules.engine.generation.pictures import to_image, to_pixels
 from modules.engine.generation.spec import PIXELS_PER_LATENT, BatchSpec
 from modules.engine.generation.task import PassTask, Sampled, Start
@@ -139,6 +141,7 @@ class HiresFix:
             context.spec.options,
             context.working(self.spec.upscaler),
             context.control,
+            dtype=context.models.current.policy.unet_dtype,
             warn=context.warn,
             loading=lambda name, fraction: context.emit(ModelLoading(name, fraction)),
         )
@@ -166,8 +169,13 @@ class HiresFix:
     def _shown(self, model: LoadedModel, latents: Tensor, pixels: Tensor | None) -> ConcatSource:
         """The enlarged pictures, for models that look at one."""
         weight = float(self._context.spec.options.get("inpainting_mask_weight", 1.0))
+        depth = read_depth_map(self._context.prepared, self._context.spec.form.depth_map)
+        if model.variant == "depth" and depth is not None:
+            return ConcatSource(pixels, depth=as_depth(depth))
         if pixels is None:
-            if not (model.variant == "edit" or (model.variant == "inpainting" and weight < 1)):
+            if not (
+                model.variant in ("edit", "depth") or (model.variant == "inpainting" and weight < 1)
+            ):
                 return ConcatSource()
             pixels = torch.stack([self._context.codec.decode(one) for one in latents])
         return ConcatSource(pixels, None, weight)

@@ -14,7 +14,7 @@ from modules.engine.generation.facts import sampling_infotext, shown_infotext, t
 from modules.engine.generation.finishing import Finish
 from modules.engine.generation.hooks import BatchState
 from modules.engine.generation.image_spec import ImageSpec
-from modules.engine.generation.inputs import read_input
+from modules.engine.generation.inputs import read_depth_map, read_input
 from modules.engine.generation.job import PictureJob
 from modules.engine.generation.latent_start import LatentStart
 from modules.engine.generation.soft_masks import soft_overlays
@@ -56,7 +56,8 @@ class ImageToImage(PictureJob):
                 )
                 for picture in pictures
             ]
-        self._starts = LatentStart(self._context, self._image.mask, self._image.soft)
+        depth = read_depth_map(self._context.prepared, self._spec.form.depth_map)
+        self._starts = LatentStart(self._context, self._image.mask, self._image.soft, depth=depth)
 
     def _make_batch(self, batch: BatchSpec, state: BatchState, count: StepCount) -> None:
         if self._spec.form.outpaint is not None:
@@ -172,6 +173,7 @@ class ImageToImage(PictureJob):
             self._spec.options,
             context.working(str(name)),
             context.control,
+            dtype=context.models.current.policy.unet_dtype,
             warn=context.warn,
             loading=lambda name, fraction: context.emit(ModelLoading(name, fraction)),
         )

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from modules.engine.checkpoints import LoadedModel
+from modules.engine.generation.ladder import InMemory, Ladder
 from modules.engine.generation.memory import free_caches, is_out_of_memory
+from modules.engine.memory.strips import StripVae
 
 Warn = Callable[[str], None]
+WHOLE, STRIPS, TILES = "When memory runs out", "Strips", "Tiles"
+"""Values of the setting "vae_parts"."""
 Result = TypeVar("Result")
-
-
-class InMemory(Protocol):
-    """Whoever knows which model is in memory now."""
-
-    current: LoadedModel
 
 
 class MemoryExhausted(RuntimeError):  # noqa: N818 - says what happened
@@ -47,19 +44,31 @@ def to_pixels(image: Image.Image) -> Tensor:
 class Codec:
     """Decodes and encodes the pictures of one job; remembers what had to be changed for it."""
 
-    def __init__(self, models: InMemory, warn: Warn, *, upcast_on_nan: bool = True) -> None:
+    def __init__(
+        self,
+        models: InMemory,
+        warn: Warn,
+        *,
+        upcast_on_nan: bool = True,
+        parts: str = WHOLE,
+        ladder: Ladder | None = None,
+    ) -> None:
         """
         Args:
             models: its current model's VAE does the work.
             warn: told of every rung that was taken, once.
             upcast_on_nan: setting: work again in 32 bits when the VAE gives NaN.
+            parts: setting: WHOLE until memory runs out; STRIPS or TILES from the start.
         """
         self._models = models
         self._warn = warn
         self._upcast = upcast_on_nan
+        self._parts = parts
+        self.ladder = ladder or Ladder(models, warn)
         self._tiled: list[torch.nn.Module] = []
-        self.facts: dict[str, str] = {}
-        """Infotext keys of what was changed."""
+        self._strips: dict[torch.nn.Module, StripVae] = {}
+        self.facts: dict[str, str] = {"VAE parts": TILES} if parts == TILES else {}
+        """Infotext keys of what was changed, beside those of the ladder."""
 
     def decode(self, latents: Tensor) -> Tensor:
         """One picture's latents [channels, h, w] to pixels [3, 8h, 8w] in [-1, 1].
@@ -90,37 +99,80 @@ class Codec:
         for network in self._tiled:
             network.disable_tiling()
         self._tiled.clear()
+        for strips in self._strips.values():
+            strips.remove()
+        self._strips.clear()
 
     def _attempt(self, work_name: str, work: Callable[[], Result]) -> Result:
-        for rung in (None, self._free, self._tile):
-            if rung is not None and not rung(work_name):
-                continue
+        self._prepare()
+        rungs = iter(
+            (
+                self._free,
+                self.ladder.slice_attention,
+                lambda: self._cut(work_name),
+                self.ladder.offload,
+                lambda: self._tile(work_name),
+            )
+        )
+        while True:
             try:
-                result = work()
+                with self.ladder.sparing():
+                    result = work()
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                continue  # outside of the handler the failed try's tensors are gone
-            for note in self._models.current.take_notes():
-                self._warn(note)
-                self.facts["VAE precision"] = "float32"
-            return result
-        raise MemoryExhausted(
-            f"Out of memory while {work_name}ing the picture, even in tiles. Try a smaller size."
-        )
+            else:
+                for note in self._models.current.take_notes():
+                    self._warn(note)
+                    self.facts["VAE precision"] = "float32"
+                return result
+            # Out here the traceback no longer keeps the tensors of the failed try alive.
+            free_caches(self._models.current.device)
+            if not any(rung() for rung in rungs):
+                raise MemoryExhausted(
+                    f"Out of memory while {work_name}ing the picture, even in tiles. "
+                    "Try a smaller size."
+                )
 
-    def _free(self, work_name: str) -> bool:
+    def _prepare(self) -> None:
+        """What the settings want from the start."""
+        network = self._models.current.codec.network
+        if self._parts == STRIPS and network not in self._strips and StripVae.fits(network):
+            self._strips[network] = StripVae(network)
+        elif self._parts == TILES and network not in self._tiled:
+            self._enable_tiles(network)
+
+    def _free(self) -> bool:
         free_caches(self._models.current.device)
+        self.ladder.take("caches emptied", "Memory ran out; caches were emptied.")
+        return True
+
+    def _cut(self, work_name: str) -> bool:
+        """Work in strips from now on: the same picture; False when that is so already."""
+        network = self._models.current.codec.network
+        if network in self._strips or network in self._tiled or not StripVae.fits(network):
+            return False
+        self._strips[network] = StripVae(network)
+        self.ladder.take(
+            "VAE in strips",
+            f"Memory ran out while {work_name}ing: the picture is {work_name}ed in strips.",
+        )
         return True
 
     def _tile(self, work_name: str) -> bool:
         """Work in overlapping tiles from now on; False when that is so already or impossible."""
         network = self._models.current.codec.network
-        if network in self._tiled or not hasattr(network, "enable_tiling"):
+        if network in self._tiled or not self._enable_tiles(network):
             return False
-        free_caches(self._models.current.device)
+        self.ladder.take(
+            "VAE in tiles",
+            f"Memory ran out while {work_name}ing: the picture is {work_name}ed in tiles.",
+        )
+        return True
+
+    def _enable_tiles(self, network: torch.nn.Module) -> bool:
+        if not hasattr(network, "enable_tiling"):
+            return False
         network.enable_tiling()
         self._tiled.append(network)
-        self.facts["VAE tiling"] = "True"
-        self._warn(f"Memory ran out while {work_name}ing: the picture is {work_name}ed in tiles.")
         return True

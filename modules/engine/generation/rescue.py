@@ -1,33 +1,36 @@
-"""The memory ladder of sampling: each rung is tried once, told to the user, and written down."""
+"""Sampling that ran out of memory, or gave NaN, is repeated with ever more sparing means."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeVar
 
-import torch
-
 from modules.engine.checkpoints import NotANumberError
+from modules.engine.generation.ladder import InMemory, Ladder
 from modules.engine.generation.memory import free_caches, is_out_of_memory
-from modules.engine.generation.pictures import InMemory, MemoryExhausted, Warn
+from modules.engine.generation.pictures import MemoryExhausted, Warn
+from modules.engine.memory import upcast
 
 Result = TypeVar("Result")
 
 
 class Rescue:
-    """Repeats work that ran out of memory, or gave NaN, with ever more sparing means.
+    """The memory ladder of sampling.
 
-    Out of memory: free caches; prompt and negative prompt one after the other; pictures of a batch
-    one after the other. NaN: the denoising network in 32 bits.
+    Out of memory: free caches; prompt and negative prompt one after the other; attention in slices;
+    only the network that works in memory; pictures of a batch one after the other; weights layer by
+    layer; 16 bits. So far as they can, these rungs give the same picture: what changes it comes
+    last. NaN: the denoising network in 32 bits.
     """
 
-    def __init__(self, models: InMemory, warn: Warn) -> None:
+    def __init__(self, models: InMemory, warn: Warn, ladder: Ladder | None = None) -> None:
         self._models = models
         self._warn = warn
+        self._ladder = ladder or Ladder(models, warn)
         self.split_guidance = False
         """Prompt and negative prompt go through the network one after the other."""
         self.facts: dict[str, str] = {}
-        """Infotext keys of what was changed."""
+        """Infotext keys of what was changed, beside those of the ladder."""
 
     def attempt(
         self, work: Callable[[], Result], smaller: Callable[[], Result] | None = None
@@ -41,52 +44,63 @@ class Rescue:
             MemoryExhausted: no rung is left.
             NotANumberError: it is NaN in 32 bits too.
         """
-        rungs = iter((self._free, self._split))
+        ladder, doing = self._ladder, work
+
+        def split_batch() -> bool:
+            nonlocal doing
+            if smaller is None:
+                return False
+            doing = smaller
+            ladder.take(
+                "pictures one by one",
+                "Memory ran out: the pictures of a batch are made one after the other.",
+            )
+            return True
+
+        rungs = iter(
+            (
+                ladder.free,
+                self._split_guidance,
+                ladder.slice_attention,
+                ladder.offload,
+                split_batch,
+                ladder.visit_layers,
+                ladder.lower_precision,
+            )
+        )
         while True:
-            trouble = None
             try:
-                return work()
+                with ladder.sparing():
+                    return doing()
             except NotANumberError:
                 if not self._upcast():
                     raise
+                continue
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                trouble = type(error).__name__
             # Out here the traceback no longer keeps the tensors of the failed try alive.
-            if trouble is None:
-                continue
             free_caches(self._models.current.device)
-            rung = next(rungs, None)
-            if rung is not None:
-                rung()
-                continue
-            if smaller is None:
-                break
-            self._note("the pictures of a batch are made one after the other")
-            work, smaller = smaller, None
-        raise MemoryExhausted(
-            "Out of memory while making the picture. Try a smaller size or batch, or close other "
-            "programs."
+            if not any(rung() for rung in rungs):
+                raise MemoryExhausted(
+                    "Out of memory while making the picture. Try a smaller size or batch, or close "
+                    "other programs."
+                )
+
+    def _split_guidance(self) -> bool:
+        if self.split_guidance:
+            return False
+        self.split_guidance = True
+        self._ladder.take(
+            "prompts one by one",
+            "Memory ran out: prompt and negative prompt are computed one after the other.",
         )
-
-    def _free(self) -> None:
-        self._warn("Memory ran out; caches were emptied and the step begun again.")
-
-    def _split(self) -> None:
-        if not self.split_guidance:
-            self.split_guidance = True
-            self._note("prompt and negative prompt are computed one after the other")
+        return True
 
     def _upcast(self) -> bool:
         """Switch the denoising network to float32; False when it already is."""
-        network = self._models.current.networks["unet"]
-        if next(network.parameters()).dtype == torch.float32:
+        if not upcast(self._models.current.networks["unet"]):
             return False
-        network.float()
         self.facts["UNet precision"] = "float32"
         self._warn("The model gave NaN in half precision and now works in float32.")
         return True
-
-    def _note(self, change: str) -> None:
-        self._warn(f"Memory ran out: {change}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -70,6 +70,12 @@ class MemorySettings:
             medvram=bool(flags.get("medvram")),
             medvram_sdxl=bool(flags.get("medvram_sdxl")),
             lowvram=bool(flags.get("lowvram")),
+        ).with_options(options)
+
+    def with_options(self, options: Mapping[str, Any]) -> MemorySettings:
+        """The same flags with other settings."""
+        return replace(
+            self,
             fp8_storage=str(options.get("fp8_storage") or "Disable"),
             cache_fp16=bool(options.get("cache_fp16_weight", False)),
         )

@@ -298,7 +298,7 @@ def form_of(network: torch.nn.Module) -> WeightForm:
     lodging = lodging_of(network)
     if lodging is not None and lodging.form.moves:
         return lodging.form
-    weight = next(network.parameters())
+    weight = next(network.parameters(), torch.empty(0))
     return WeightForm.plain(weight.device, weight.dtype)
 
 
@@ -318,7 +318,7 @@ def upcast(network: torch.nn.Module) -> bool:
     if lodging is None or not lodging.form.moves:
         network.float()
         return True
-    rest = torch.float32 if form.way == "stay" else form.rest
+    rest = form.rest if form.way == "layer" else torch.float32
     lodging.reform(replace(form, dtype=torch.float32, rest=rest))
     return True
 

@@ -151,7 +151,9 @@ class StripVae:
 
 def affine(norm: torch.nn.GroupNorm, x: Tensor) -> Affine:
     """What a group norm does to each channel of this picture [1, channels, height, width]."""
-    variance, mean = torch.var_mean(x.view(x.shape[0], norm.num_groups, -1), dim=-1, correction=0)
+    variance, mean = torch.var_mean(
+        x.reshape(x.shape[0], norm.num_groups, -1), dim=-1, correction=0
+    )
     mean, variance = mean.float(), variance.float()
     each = x.shape[1] // norm.num_groups
     scale = torch.rsqrt(variance + norm.eps).repeat_interleave(each, 1) * norm.weight.float()

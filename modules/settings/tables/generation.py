@@ -163,6 +163,15 @@ OPTIONS = (
         help="TAESD: quick and rough, when its files are in models/VAE-approx.",
     ),
     _vae.flag("auto_vae_precision", "Decode again in 32 bits when the VAE gives NaN", True),
+    _vae.choice(
+        "vae_parts",
+        "VAE in parts",
+        "When memory runs out",
+        "When memory runs out|Strips|Tiles",
+        infotext="VAE parts",
+        help="Strips give the same picture with less memory. Tiles need the least, and change the "
+        "picture a little.",
+    ),
     _optimizations.number(
         "s_min_uncond",
         "Negative Guidance minimum sigma",
@@ -186,6 +195,30 @@ OPTIONS = (
         "persistent_cond_cache", "Keep encoded prompts between jobs", True, hidden=True
     ),
     _optimizations.flag("batch_cond_uncond", "Batch cond/uncond", True),
+    _optimizations.choice(
+        "attention_slicing",
+        "Attention in slices",
+        "When memory runs out",
+        "When memory runs out|Always",
+        help="The same picture with less memory, on devices without a lean attention kernel.",
+    ),
+    _optimizations.choice(
+        "fp8_storage",
+        "FP8 weight",
+        "Disable",
+        "Disable|Enable for SDXL|Enable",
+        infotext="FP8 weight",
+        help="Weights rest in eight bits and are computed with in the usual ones: half the memory, "
+        "a slightly different picture.",
+    ),
+    _optimizations.flag(
+        "cache_fp16_weight",
+        "Cache FP16 weight for LoRA",
+        False,
+        infotext="Cache FP16 weight for LoRA",
+        help="With FP8 weights: adapters are added to 16-bit copies in main memory, which is more "
+        "exact.",
+    ),
     _compatibility.flag(
         "auto_backcompat", "Automatic backward compatibility for old infotexts", True
     ),

@@ -12,6 +12,7 @@ import torch
 
 from modules.engine.generation.batching import BatchingChoice
 from modules.engine.generation.hooks import HookPoint
+from modules.engine.generation.ladder import KEY
 from modules.engine.generation.memory import is_out_of_memory
 from modules.engine.generation.pictures import Codec, MemoryExhausted
 from tests.engine.generation.conftest import Studio, difference
@@ -80,39 +81,51 @@ def test_memory_that_stays_full_fails_the_job_and_the_engine_works_on(studio: St
     assert studio.make().done
 
 
-def test_a_picture_that_does_not_fit_is_decoded_in_tiles_and_says_so(studio: Studio) -> None:
+def test_a_picture_that_does_not_fit_is_decoded_in_strips_then_in_tiles_and_says_so(
+    studio: Studio,
+) -> None:
     studio.make()
     models, warnings = studio.engine.models, []
     network = models.current.codec.network
-    network.use_tiling = False
-    latents = torch.zeros(4, 8, 8)
+    latents = torch.randn(4, 16, 16, generator=torch.Generator().manual_seed(1))
+    whole = models.current.decode(latents[None])[0]
+    needed = {"strips": lambda: "forward" in network.decoder.conv_out.__dict__}
+    needed["tiles"] = lambda: network.use_tiling
 
-    def full(module: Any, inputs: Any) -> None:
-        if not network.use_tiling:
-            raise torch.OutOfMemoryError("full")
-
-    handle = network.decoder.register_forward_pre_hook(full)
-    try:
+    for way, fits in needed.items():
+        handle = network.decoder.register_forward_pre_hook(_full_unless(fits))
         codec = Codec(models, warnings.append)
-        assert codec.decode(latents).shape == (3, 64, 64)
-        assert codec.facts == {"VAE tiling": "True"}
-        assert len(warnings) == 1
-        codec.close()
-        assert not network.use_tiling
-    finally:
-        handle.remove()
+        try:
+            pixels = codec.decode(latents)
+        finally:
+            handle.remove()
+            codec.close()
+        assert pixels.shape == (3, 128, 128)
+        if way == "strips":
+            torch.testing.assert_close(pixels, whole, rtol=1e-4, atol=1e-4)
+        assert codec.ladder.facts[KEY].endswith(f"VAE in {way}")
+        assert not any(fits() for fits in needed.values())
+    assert any("in strips" in one for one in warnings)
+    assert any("in tiles" in one for one in warnings)
 
-    handle = network.decoder.register_forward_pre_hook(_always_full)
+    handle = network.decoder.register_forward_pre_hook(_full_unless(lambda: False))
+    codec = Codec(models, warnings.append)
     try:
         with pytest.raises(MemoryExhausted, match="even in tiles"):
-            Codec(models, warnings.append).decode(latents)
+            codec.decode(latents)
     finally:
         handle.remove()
-        network.disable_tiling()
+        codec.close()
+        codec.ladder.close()
+    assert torch.equal(models.current.decode(latents[None])[0], whole)
 
 
-def _always_full(module: Any, inputs: Any) -> None:
-    raise torch.OutOfMemoryError("full")
+def _full_unless(fits: Callable[[], bool]) -> Callable[[Any, Any], None]:
+    def full(module: Any, inputs: Any) -> None:
+        if not fits():
+            raise torch.OutOfMemoryError("full")
+
+    return full
 
 
 def test_other_errors_are_not_taken_for_memory() -> None:

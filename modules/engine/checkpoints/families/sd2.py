@@ -34,6 +34,7 @@ from modules.engine.checkpoints.families.training import (
 )
 from modules.engine.checkpoints.layouts.names import Names
 from modules.engine.checkpoints.layouts.original_unet import read_original_unet
+from modules.engine.memory import form_of
 
 if TYPE_CHECKING:
     from modules.engine.conditioning.towers import TextTower
@@ -162,7 +163,8 @@ def probe(network: torch.nn.Module) -> float:
     its threshold are those of A1111.
     """
     config = network.config
-    device, dtype = network.device, network.dtype
+    form = form_of(network)
+    device, dtype = form.device, form.dtype
     side = 2 ** (len(config["block_out_channels"]) - 1)
     x = torch.full((1, config["in_channels"], side, side), 0.5, device=device, dtype=dtype)
     context = torch.full((1, 2, config["cross_attention_dim"]), 0.5, device=device, dtype=dtype)
