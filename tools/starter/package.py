@@ -16,6 +16,7 @@ from tools.starter.chinese import write_dictionary
 from tools.starter.concepts import load_concepts
 from tools.starter.config import Config
 from tools.starter.fetch import sources_of
+from tools.starter.neighbours import find_neighbours, teach_neighbours
 from tools.starter.sampling import build_scheduler
 from tools.starter.steps import save_atomically
 from tools.starter.text_encoder import load_text_encoder
@@ -57,17 +58,25 @@ _TOKENIZER_FILES = ("vocab.json", "merges.txt", "tokenizer.json", "tokenizer_con
 
 
 def assemble(config: Config) -> StableDiffusionPipeline:
-    """Put the newest parts together; a UNet that was never trained stays random."""
+    """Put the newest parts together; a UNet that was never trained stays random.
+
+    Words beside the captions' are taught here, not in training: see `neighbours`.
+    """
     refined = (config.run / "vae-refined.pt").exists()
     unet = build_unet(config)
     if (config.run / "unet.pt").exists():
         unet.load_state_dict(torch.load(config.run / "unet.pt", map_location="cpu"))
     else:
         log.warning("no trained UNet yet: packaging a random one")
+    tokenizer, encoder = build_tokenizer(config), load_text_encoder(config)
+    body = encoder.text_model if hasattr(encoder, "text_model") else encoder
+    neighbours = find_neighbours(config, load_concepts(config.downloads))
+    table = body.embeddings.token_embedding.weight
+    teach_neighbours(table, tokenizer.get_vocab(), neighbours)
     return StableDiffusionPipeline(
         vae=load_vae(config, "vae-refined.pt" if refined else "vae.pt"),
-        text_encoder=load_text_encoder(config),
-        tokenizer=build_tokenizer(config),
+        text_encoder=encoder,
+        tokenizer=tokenizer,
         unet=unet.eval(),
         scheduler=build_scheduler(),
         safety_checker=None,
