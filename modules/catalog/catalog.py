@@ -19,6 +19,7 @@ from modules.catalog.checkpoints import (
     match_alias,
 )
 from modules.catalog.dictionaries import Dictionaries
+from modules.catalog.families import family_defaults
 from modules.catalog.hashes import HashCache, HashingStopped
 from modules.catalog.networks import EmbeddingInfo, HypernetworkInfo, LoraInfo, Networks
 from modules.catalog.scan import Found, scan
@@ -183,8 +184,9 @@ class Catalog:
         return self._dictionaries.at(self.sidecar(info).dictionary)
 
     def default_parameters(self, info: CheckpointInfo) -> dict[str, Any]:
-        """Request fields that the checkpoint's sidecar suggests."""
-        return self.sidecar(info).default_parameters
+        """Request fields that suit the checkpoint: its sidecar's, else its family's."""
+        usual = family_defaults(info.family, info.variant)
+        return {**usual, **self.sidecar(info).default_parameters}
 
     def refresh(self) -> None:
         """Look at the disk again. Files that did not change are not opened again."""

@@ -18,7 +18,6 @@ _MISSING_PARTS = (
     ("tokens", r"Token merging ratio( hr)?", "tokens are not merged here"),
     ("hypertile", r"Hypertile .+", "Hypertile is not part of this version"),
     ("fp8", r"FP8 weight", "weights are not kept in 8 bits here"),
-    ("distilled", r"Distilled CFG Scale", "distilled guidance belongs to models that are not run"),
     ("modules", r"Module \d+", "the text encoders named in it are chosen by the checkpoint here"),
     ("loopback", r"Denoising curve", "the loopback script is not part of this version"),
     ("regional", r"RP .+", "regional prompts are not part of this version"),

@@ -112,6 +112,7 @@ FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "Steps": ("steps", whole),
     "CFG scale": ("cfg_scale", number),
     "Image CFG scale": ("image_cfg_scale", number),
+    "Distilled CFG Scale": ("distilled_cfg_scale", number),
     "Seed": ("seed", whole),
     "Variation seed": ("subseed", whole),
     "Variation seed strength": ("subseed_strength", number),

@@ -118,6 +118,8 @@ class GenerationRequest(BaseModel):
     """Old name of ``sampler_name``; used when that is empty."""
     steps: int = Field(default=50, ge=1, le=1000)
     cfg_scale: float = Field(default=7.0, ge=0.0, le=1000.0)
+    distilled_cfg_scale: float | None = Field(default=None, ge=0.0, le=100.0)
+    """Forge's name: the guidance that FLUX.1 dev is told, which costs no second pass; None: 3.5."""
     width: Side = 512
     height: Side = 512
     """In pixels; rounded down to multiples of 8 by :meth:`sized`."""
@@ -267,5 +269,6 @@ IMG2IMG_FIELDS = frozenset(
 )
 OWN_FIELDS = frozenset(
     {"scale_by", "soft_inpainting", "outpaint", "detailer", "output_folder", "output_name"}
+    | {"distilled_cfg_scale"}
 )
 """Not in A1111's API."""

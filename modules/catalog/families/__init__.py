@@ -8,6 +8,7 @@ A new family is one module here, one entry below, and one loader of the same key
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from modules.catalog.families import flux, sd1, sd2, sd3, sdxl
 from modules.catalog.families.base import Family, FolderFacts, Verdict
@@ -39,4 +40,18 @@ def detect_family(source: Header | FolderFacts) -> Verdict | None:
     return None
 
 
-__all__ = ["BY_KEY", "FAMILIES", "Family", "FolderFacts", "Verdict", "detect_family"]
+def family_defaults(family: str | None, variant: str) -> dict[str, Any]:
+    """Request fields that suit a family's models; empty where A1111's own defaults do."""
+    known = BY_KEY.get(family or "")
+    return dict(known.defaults.get(variant, {})) if known else {}
+
+
+__all__ = [
+    "BY_KEY",
+    "FAMILIES",
+    "Family",
+    "FolderFacts",
+    "Verdict",
+    "detect_family",
+    "family_defaults",
+]

@@ -54,6 +54,8 @@ class Family:
     """Name for people."""
     detect_file: Callable[[Header], Verdict | None]
     detect_folder: Callable[[FolderFacts], Verdict | None]
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Request fields that suit its models, by variant; a model's own sidecar wins."""
 
 
 def not_yet(label: str) -> str:

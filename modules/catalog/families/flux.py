@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from modules.catalog.families.base import UNET, Family, FolderFacts, Verdict
 from modules.catalog.header import Header
@@ -57,4 +58,9 @@ def _verdict(*, guided: bool, further: int) -> Verdict:
     return Verdict(KEY, DEV if guided else SCHNELL)
 
 
-FAMILY = Family(KEY, LABEL, detect_file, detect_folder)
+_USUAL = {"width": 1024, "height": 1024, "cfg_scale": 1.0, "sampler_name": "Euler"}
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    DEV: {**_USUAL, "scheduler": "Automatic", "steps": 20, "distilled_cfg_scale": 3.5},
+    SCHNELL: {**_USUAL, "scheduler": "Automatic", "steps": 4},
+}
+FAMILY = Family(KEY, LABEL, detect_file, detect_folder, DEFAULTS)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from modules.catalog.families.base import UNET, Family, FolderFacts, Verdict
 from modules.catalog.header import Header
 
@@ -37,4 +40,10 @@ def _variant(header: Header, prefix: str) -> str:
     return ""
 
 
-FAMILY = Family(KEY, LABEL, detect_file, detect_folder)
+_USUAL = {"width": 1024, "height": 1024, "steps": 28, "sampler_name": "Euler"}
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "": {**_USUAL, "scheduler": "Automatic", "cfg_scale": 5.0},
+    "3.5 medium": {**_USUAL, "scheduler": "Automatic", "cfg_scale": 4.5},
+    "3.5 large": {**_USUAL, "scheduler": "Automatic", "cfg_scale": 4.5},
+}
+FAMILY = Family(KEY, LABEL, detect_file, detect_folder, DEFAULTS)

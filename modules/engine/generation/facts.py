@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modules.engine.checkpoints import LoadedModel
+from modules.engine.checkpoints.families.flux import distilled_guidance
 from modules.engine.generation.spec import BatchSpec, GenerationSpec
 from modules.engine.memory import form_of
 from modules.engine.sampling import GuidanceSettings, SamplingPlan
@@ -50,7 +51,10 @@ def picture_facts(
 
 
 def shown_infotext(spec: GenerationSpec, model: LoadedModel) -> dict[str, Any]:
-    """Keys of models that are shown a picture beside the noise."""
+    """Keys of models that are told more than a prompt: a guidance, or a picture beside the noise."""
+    told = distilled_guidance(spec.request, model.plan)
+    if told is not None:
+        return {"Distilled CFG Scale": told}
     if model.variant == "inpainting":
         return {"Conditional mask weight": float(spec.options.get("inpainting_mask_weight", 1.0))}
     if model.variant == "edit" and spec.form.image_cfg_scale is not None:

@@ -98,14 +98,15 @@ def page_state(context: Any) -> dict[str, Any]:
     """One JSON object for the page's start and for each change of models or styles."""
     checkpoint = context.catalog.default_checkpoint()
     sidecar = context.catalog.sidecar(checkpoint) if checkpoint else None
-    welcome = sidecar and context.options.get("use_model_defaults")
+    welcome = checkpoint and context.options.get("use_model_defaults")
+    wished = context.catalog.default_parameters(checkpoint) if welcome else {}
     by_tab = defaults.by_tab()
     return {
         "assets": assets.version(),
         "checkpoint": checkpoint.title if checkpoint else None,
         "defaults": by_tab["txt2img"],
         "defaults_by_tab": by_tab,
-        "model_defaults_by_tab": _wishes(sidecar.default_parameters if welcome else {}, by_tab),
+        "model_defaults_by_tab": _wishes(wished, by_tab),
         "description": sidecar.description if sidecar else "",
         "variant": checkpoint.variant if checkpoint else "",
         "examples": list(sidecar.example_prompts)[:24] if sidecar else [],

@@ -77,11 +77,8 @@ class FluxAdapter(FamilyAdapter):
         self, plan: ModelPlan, picture: PictureFacts, *, negative: bool = False
     ) -> Mapping[str, torch.Tensor]:
         """The distilled guidance [1], for the model that takes one."""
-        if not plan.components["unet"].config.get("guidance_embeds"):
-            return {}
-        asked = picture.request.get("distilled_cfg_scale")
-        scale = USUAL_GUIDANCE if asked is None else float(asked)
-        return {"guidance": torch.tensor([scale])}
+        scale = distilled_guidance(picture.request, plan)
+        return {} if scale is None else {"guidance": torch.tensor([scale])}
 
     def towers(
         self, networks: Mapping[str, torch.nn.Module], tokenizers: Mapping[str, Path]
@@ -103,6 +100,14 @@ class FluxAdapter(FamilyAdapter):
 
         clip, t5 = parts
         return Conditioning(t5.states, clip.pooled)
+
+
+def distilled_guidance(request: Mapping[str, Any], plan: ModelPlan) -> float | None:
+    """The guidance that a model is told; None for models that take none."""
+    if plan.family != KEY or not plan.components["unet"].config.get("guidance_embeds"):
+        return None
+    asked = request.get("distilled_cfg_scale")
+    return USUAL_GUIDANCE if asked is None else float(asked)
 
 
 def packed(x: torch.Tensor) -> torch.Tensor:
