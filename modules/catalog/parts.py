@@ -16,6 +16,7 @@ from modules.catalog.header import Header, safetensors_header
 TEXT_ENCODERS = "text_encoder"
 """The folder that messages name."""
 TEXT_FOLDERS = (TEXT_ENCODERS, "text_encoders", "clip", "CLIP")
+DEPTH_FOLDERS = ("depth_estimator", "midas", "MiDaS")
 MAX_FILES = 200
 MAX_LEVELS = 4
 TRANSFORMERS, OPEN_CLIP = "transformers", "OpenCLIP"
@@ -76,6 +77,17 @@ def part_headers(model: Path, configs: Path) -> Iterator[Header]:
                 yield safetensors_header(file)
             except ModelFileError:
                 continue
+
+
+def depth_estimator(model: Path) -> Path | None:
+    """The folder of a depth estimator in transformers' layout: the model's own, else one near it;
+    None without one."""
+    for root in (model, *list(model.parents)[:MAX_LEVELS]):
+        for name in DEPTH_FOLDERS:
+            folder = root / name
+            if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
+                return folder
+    return None
 
 
 def part_folders(model: Path, configs: Path) -> Iterator[Path]:

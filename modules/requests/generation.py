@@ -175,6 +175,8 @@ class GenerationRequest(BaseModel):
     inpainting_mask_invert: int = Field(default=0, ge=0, le=1)
     initial_noise_multiplier: float | None = Field(default=None, ge=0.0, le=10.0)
     latent_mask: Picture | None = None
+    depth_map: Picture | None = None
+    """Ours: for depth models, nearer is brighter; None: a depth estimator looks at the picture."""
     include_init_images: bool = False
     scale_by: float | None = Field(default=None, ge=0.05, le=16.0)
     """Ours: the result is the first init image's size times this; width and height are ignored."""
@@ -253,6 +255,8 @@ class GenerationRequest(BaseModel):
         found = self.model_dump(mode="json", exclude={"kind", *foreign})
         if self.kind == "img2img" and not self.include_init_images:
             found |= {"init_images": None, "mask": None}
+        if self.kind == "txt2img" or not self.include_init_images:
+            found["depth_map"] = None
         return {k: v for k, v in found.items() if k not in OWN_FIELDS or v is not None}
 
 
@@ -270,5 +274,6 @@ IMG2IMG_FIELDS = frozenset(
 OWN_FIELDS = frozenset(
     {"scale_by", "soft_inpainting", "outpaint", "detailer", "output_folder", "output_name"}
     | {"distilled_cfg_scale"}
+    | {"depth_map"}
 )
 """Not in A1111's API."""

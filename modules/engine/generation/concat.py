@@ -1,7 +1,7 @@
-"""Models that are shown a picture: inpainting (9 channels) and InstructPix2Pix (8 channels).
+"""Models that are shown a picture: inpainting (9 channels), InstructPix2Pix (8) and depth (5).
 
 Their UNets take further channels behind the noisy latents: the mask and the masked picture's
-latents, or the latents of the picture to be edited.
+latents, the latents of the picture to be edited, or how near everything in the picture is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from modules.engine.checkpoints import LoadedModel
+from modules.engine.generation.depth import estimated_depth, shown_depth
 from modules.engine.generation.spec import PIXELS_PER_LATENT
 
 Encode = Callable[[Tensor], Tensor]
@@ -29,10 +30,17 @@ class ConcatSource:
     """[batch or 1, 1, height, width] in 0 to 1, 1 is repainted; None: all of it is."""
     mask_weight: float = 1.0
     """How much of the picture is hidden under the mask (setting inpainting_mask_weight)."""
+    depth: Tensor | None = None
+    """[batch or 1, 1, height, width], brighter is nearer; None: estimated from the picture."""
 
     def only(self, place: int) -> ConcatSource:
         """One picture of the batch."""
-        return ConcatSource(_row(self.pixels, place), _row(self.mask, place), self.mask_weight)
+        return ConcatSource(
+            _row(self.pixels, place),
+            _row(self.mask, place),
+            self.mask_weight,
+            _row(self.depth, place),
+        )
 
     def channels(self, model: LoadedModel, latents: Tensor, encode: Encode) -> Tensor | None:
         """Further input channels for a model [batch, channels, h, w]; None when it takes none.
@@ -40,11 +48,19 @@ class ConcatSource:
         Args:
             latents: [batch, channels, h, w], for their size.
             encode: the VAE.
+
+        Raises:
+            RequestError: a depth model has nothing to look at.
+            ModelLoadError: its depth estimator cannot be used.
         """
         if model.variant == "inpainting":
             return self._for_inpainting(latents, encode)
         if model.variant == "edit":
             return self._for_editing(model, latents, encode)
+        if model.variant == "depth":
+            depth = estimated_depth(model, self.pixels) if self.depth is None else self.depth
+            shown = shown_depth(depth.to(latents.device), latents.shape[-2:]).to(latents)
+            return shown.expand(len(latents), -1, -1, -1)
         return None
 
     def _for_inpainting(self, latents: Tensor, encode: Encode) -> Tensor:

@@ -12,6 +12,11 @@ STORED_MEGAPIXELS = 400.0
 """The doors check a picture against the settings' limit before it is stored; this is a last net."""
 
 
+def read_depth_map(prepared: PreparedJob, reference: str | None) -> Image.Image | None:
+    """The request's depth map, if it has one; see `read_input`."""
+    return read_input(prepared, reference, "depth_map") if reference else None
+
+
 def read_input(prepared: PreparedJob, reference: str, field: str) -> Image.Image:
     """The picture behind an ``input:<sha256>`` reference, upright, as RGB, RGBA or L.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from modules.engine.generation.blending import MaskBlend, SoftBlend
 from modules.engine.generation.canvas import LATENT_NOISE, LATENT_NOTHING, Canvas, MaskSettings
 from modules.engine.generation.concat import ConcatSource
 from modules.engine.generation.context import JobContext
+from modules.engine.generation.depth import depth_of_canvas
 from modules.engine.generation.pictures import to_pixels
 from modules.engine.generation.spec import BatchSpec
 from modules.engine.generation.task import PassTask, Start
@@ -23,8 +25,18 @@ class LatentStart:
     """Encodes canvases with the model in memory; equal canvases once."""
 
     def __init__(
-        self, context: JobContext, settings: MaskSettings, soft: SoftInpainting | None = None
+        self,
+        context: JobContext,
+        settings: MaskSettings,
+        soft: SoftInpainting | None = None,
+        *,
+        depth: Image.Image | None = None,
     ) -> None:
+        """
+        Args:
+            depth: the request's map of the whole picture, for depth models.
+        """
+        self._depth = depth
         self._context = context
         self._settings = settings
         self._soft = soft
@@ -37,7 +49,7 @@ class LatentStart:
         latents = torch.cat([latents for latents, _ in encoded])
         pixels = torch.cat([pixels for _, pixels in encoded])
         if canvases[0].mask is None:
-            return Start(latents, None, ConcatSource(pixels))
+            return Start(latents, None, ConcatSource(pixels, depth=self._depths(canvases)))
         mask = self._mask(canvases, size).to(latents)
         if self._settings.content == LATENT_NOISE:
             latents = latents * (1 - mask) + self._noise(batch, latents) * mask
@@ -98,7 +110,14 @@ class LatentStart:
         if self._settings.round:
             masks = masks.round()
         weight = float(self._context.spec.options.get("inpainting_mask_weight", 1.0))
-        return ConcatSource(pixels, masks, weight)
+        return ConcatSource(pixels, masks, weight, self._depths(canvases))
+
+    def _depths(self, canvases: Sequence[Canvas]) -> Tensor | None:
+        """The request's map as it belongs to each canvas, [batch, 1, height, width]."""
+        if self._depth is None:
+            return None
+        mode = self._context.spec.form.resize_mode
+        return torch.cat([depth_of_canvas(self._depth, canvas, mode) for canvas in canvases])
 
 
 def _grey(canvas: Canvas) -> Tensor:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from modules.engine.generation.concat import ConcatSource
 from modules.engine.generation.context import StepCount
 from modules.engine.generation.control import StopSampling
+from modules.engine.generation.depth import as_depth
 from modules.engine.generation.facts import sampling_infotext, shown_infotext, text_infotext
 from modules.engine.generation.finishing import Finish
 from modules.engine.generation.hires import HiresFix
 from modules.engine.generation.hires_spec import HiresSpec
 from modules.engine.generation.hooks import BatchState
+from modules.engine.generation.inputs import read_depth_map
 from modules.engine.generation.job import PictureJob
 from modules.engine.generation.spec import BatchSpec
 from modules.engine.generation.task import PassTask, Sampled, Start
@@ -34,7 +37,7 @@ class TextToImage(PictureJob):
             self._make_large(self._hires, batch, state, count)
 
     def _make_plain(self, batch: BatchSpec, state: BatchState, count: StepCount) -> None:
-        outcome = self._walk(PassTask.of(self._spec), batch, Start(), state, count)
+        outcome = self._walk(PassTask.of(self._spec), batch, self._start(), state, count)
         if outcome is None:
             return  # stopped before the first step: there is nothing to show
         finish = Finish(outcome.plan.schedule_label, outcome.complete, self._extra(outcome))
@@ -48,7 +51,7 @@ class TextToImage(PictureJob):
         task = PassTask.of(self._spec, width=hires.spec.first[0], height=hires.spec.first[1])
         count.expect(hires.planned_steps(task))
         if hires.spec.firstpass_image is None:
-            first = self._walk(task, batch, Start(), state, count)
+            first = self._walk(task, batch, self._start(), state, count)
             if first is None:
                 return
         outcome = self._second_pass(hires, task, batch, first, state, count)
@@ -62,6 +65,11 @@ class TextToImage(PictureJob):
             label, outcome.complete, extra, hires.extra_of(batch), size=hires.spec.first
         )
         self._finisher.finish(batch, outcome.latents, finish, self.repainter(batch, count))
+
+    def _start(self) -> Start:
+        """Nothing but noise; depth models are shown the request's map."""
+        depth = read_depth_map(self._context.prepared, self._spec.form.depth_map)
+        return Start(concat=ConcatSource(depth=None if depth is None else as_depth(depth)))
 
     def _second_pass(
         self,

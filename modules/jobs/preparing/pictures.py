@@ -73,6 +73,8 @@ def take_pictures(
         if finished:
             first = take(finished, "firstpass_image")
             changes |= {"firstpass_image": first.ref, "width": first.width, "height": first.height}
+    depth = request.depth_map
+    changes["depth_map"] = take(depth, "depth_map").ref if depth else None
     if request.mask_blur is not None:
         changes |= {"mask_blur_x": request.mask_blur, "mask_blur_y": request.mask_blur}
     settled = request.model_copy(update=changes)

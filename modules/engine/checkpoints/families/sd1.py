@@ -28,6 +28,7 @@ from modules.engine.checkpoints.families.single_file import (
 from modules.engine.checkpoints.families.training import told_training
 from modules.engine.checkpoints.layouts.names import Names
 from modules.engine.checkpoints.layouts.original_unet import read_original_unet
+from modules.engine.memory import form_of
 
 if TYPE_CHECKING:
     from modules.engine.checkpoints.loaded import LoadedModel
@@ -53,7 +54,7 @@ class Sd1Adapter(FamilyAdapter):
         added: Mapping[str, torch.Tensor] | None,
     ) -> torch.Tensor:
         """See `FamilyAdapter.predict`; nothing is added in this family."""
-        dtype = network.dtype
+        dtype = form_of(network).dtype
         output = network(
             x.to(dtype),
             timestep,

@@ -30,6 +30,7 @@ from modules.engine.checkpoints.families.single_file import (
 from modules.engine.checkpoints.families.training import told_training
 from modules.engine.checkpoints.layouts.names import Names
 from modules.engine.checkpoints.layouts.original_unet import read_original_unet
+from modules.engine.memory import form_of
 
 if TYPE_CHECKING:
     from modules.engine.checkpoints.loaded import LoadedModel
@@ -65,7 +66,7 @@ class SdxlAdapter(FamilyAdapter):
         added: Mapping[str, torch.Tensor] | None,
     ) -> torch.Tensor:
         """See `FamilyAdapter.predict`; `added` holds "time_ids" [batch, 6 or 5]."""
-        dtype = network.dtype
+        dtype = form_of(network).dtype
         output = network(
             x.to(dtype),
             timestep,
