@@ -73,7 +73,7 @@ def find_neighbours(config: Config, concepts: list[Concept]) -> dict[str, str]:
 def teach_neighbours(
     table: torch.Tensor, vocabulary: Mapping[str, int], neighbours: Mapping[str, str]
 ) -> None:
-    """Copy each neighbour's row of the embedding table `[tokens, width]` to its word's, in place."""
+    """Copy each neighbour's row of the table `[tokens, width]` to its word's, in place."""
     with torch.no_grad():
         for word, name in neighbours.items():
             table[vocabulary[word + _END]] = table[vocabulary[name + _END]]
