@@ -157,8 +157,26 @@ def test_damaged_files_are_listed_apart_with_their_reason(catalog: Catalog, path
             "sdxl",
             "",
         ),
-        ({"model.diffusion_model.joint_blocks.0.x.weight": (2, 2)}, "sd3", "Stable Diffusion 3"),
-        ({"double_blocks.0.img_attn.qkv.weight": (2, 2)}, "flux", "FLUX.1"),
+        ({"joint_blocks.0.x_block.attn.qkv.weight": (6, 2)}, "sd3", ""),
+        ({"model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight": (6, 2)}, "sd3", ""),
+        ({"double_blocks.0.img_attn.norm.query_norm.scale": (2,)}, "flux", ""),
+        (
+            {
+                "double_blocks.0.img_attn.norm.query_norm.scale": (2,),
+                "img_in.weight": (2, 384),
+                "final_layer.linear.weight": (64, 2),
+            },
+            "flux",
+            "Fill",
+        ),
+        (
+            {
+                "double_blocks.0.img_attn.norm.query_norm.scale": (2,),
+                "double_stream_modulation_img.lin.weight": (2, 2),
+            },
+            "flux",
+            "FLUX.2",
+        ),
         ({"model_ema.diffusion_modelinput_blocks00weight": (8, 4, 3, 3)}, "sd1", ""),
     ],
 )

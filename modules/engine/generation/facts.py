@@ -51,7 +51,7 @@ def picture_facts(
 
 
 def shown_infotext(spec: GenerationSpec, model: LoadedModel) -> dict[str, Any]:
-    """Keys of models that are told more than a prompt: a guidance, or a picture beside the noise."""
+    """Keys of models that are told more than a prompt: a guidance, or a picture."""
     told = distilled_guidance(spec.request, model.plan)
     if told is not None:
         return {"Distilled CFG Scale": told}

@@ -128,6 +128,7 @@ def sampling() -> dict[str, Any]:
         "scheduler": request.scheduler,
         "steps": request.steps,
         "cfg_scale": request.cfg_scale,
+        "distilled_cfg_scale": 3.5,
     }
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from modules.catalog.families import flux
 from modules.catalog.restorers import list_restorers
 from modules.requests.latent_upscaling import LATENT_UPSCALINGS
 from modules.requests.samplers import SAMPLERS, SCHEDULERS
 from modules.web.pages import assets, defaults
 from modules.web.pages.keeping import can_open_folders
 
+GUIDED = (flux.KEY, flux.DEV)
+"""Family and variant that take the distilled CFG scale."""
 AUTOMATIC_VAE = ("Automatic", "None")
 FORM_OPTIONS = (
     "sd_model_checkpoint",
@@ -109,6 +112,7 @@ def page_state(context: Any) -> dict[str, Any]:
         "model_defaults_by_tab": _wishes(wished, by_tab),
         "description": sidecar.description if sidecar else "",
         "variant": checkpoint.variant if checkpoint else "",
+        "guided": bool(checkpoint) and (checkpoint.family, checkpoint.variant) == GUIDED,
         "examples": list(sidecar.example_prompts)[:24] if sidecar else [],
         "lists": form_lists(context),
         "options": _form_options(context),

@@ -18,6 +18,7 @@ export function state({ fresh = false } = {}) {
       (found) => {
         model.description = found.description;
         model.variant = found.variant;
+        document.documentElement.classList.toggle("easel-guided-model", found.guided);
         adopt(found.options);
         return found;
       },

@@ -19,6 +19,7 @@ class SamplerPart:
     scheduler: gr.Dropdown
     steps: gr.Slider
     cfg_scale: gr.Slider
+    distilled_cfg_scale: gr.Slider
 
     @property
     def fields(self) -> dict[str, Component]:
@@ -28,6 +29,7 @@ class SamplerPart:
             "scheduler": self.scheduler,
             "steps": self.steps,
             "cfg_scale": self.cfg_scale,
+            "distilled_cfg_scale": self.distilled_cfg_scale,
         }
 
 
@@ -76,4 +78,16 @@ def build(
                 interactive=True,
                 buttons=[],
             )
-    return SamplerPart(sampler_name, scheduler, steps, cfg_scale)
+        # Shown while a model is chosen that is told a guidance (FLUX.1 dev).
+        distilled_cfg_scale = gr.Slider(
+            0,
+            30,
+            values["distilled_cfg_scale"],
+            step=0.1,
+            label=text("distilled_cfg_scale"),
+            elem_id=f"{tab}_distilled_cfg_scale",
+            elem_classes=["easel-guided-only"],
+            interactive=True,
+            buttons=[],
+        )
+    return SamplerPart(sampler_name, scheduler, steps, cfg_scale, distilled_cfg_scale)
