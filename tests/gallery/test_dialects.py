@@ -150,7 +150,7 @@ def test_civitai_flux_images_do_not_bring_a_false_cfg_scale() -> None:
     found = to_request(parse_any(text))
     assert found.fields["cfg_scale"] == 1.0
     assert "CLIP_stop_at_last_layers" not in found.override_settings
-    assert found.unknown["Distilled CFG Scale"] == "3.5"
+    assert found.fields["distilled_cfg_scale"] == 3.5
 
 
 def test_stable_diffusion_cpp() -> None:
