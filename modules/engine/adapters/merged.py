@@ -21,7 +21,7 @@ from modules.engine.adapters.hypernetwork_hooks import (
     hypernetworks_key,
 )
 from modules.engine.adapters.targets import Piece
-from modules.engine.memory import wake
+from modules.engine.memory import exact_weight, wake
 
 if TYPE_CHECKING:
     from modules.engine.adapters.fitting import FittedAdapter, FittedPart
@@ -142,6 +142,8 @@ class ModelAdapters:
             change = part.change(weight, rank)
             if change.weight is not None:
                 _add(part.target.pieces, work, change.weight, strength, "weight")
+            if change.bias_factor is not None:
+                _scale_bias(part.target.pieces, work, change.bias_factor, strength)
             if change.bias is not None:
                 _add(part.target.pieces, work, change.bias, strength, "bias")
         for place, layer in work.items():
@@ -151,7 +153,8 @@ class ModelAdapters:
     def _layer(self, place: Place) -> _Layer:
         """A layer's original weights in 32 bits, where they are computed with."""
         module = self._module(place)
-        weight = self._original(place, "weight", module.weight)
+        exact = exact_weight(self._networks[place[0]], f"{place[1]}.weight")
+        weight = self._original(place, "weight", module.weight) if exact is None else exact
         device = module.weight.device
         bias = self._original(place, "bias", getattr(module, "bias", None))
         return _Layer(
@@ -300,6 +303,21 @@ def _add(
             layer.bias = torch.zeros(len(layer.weight), device=layer.weight.device)
         _cut(getattr(layer, name), piece).add_(rows, alpha=strength)
         layer.changed.add(name)
+
+
+def _scale_bias(
+    pieces: Sequence[Piece], work: Mapping[Place, _Layer], factor: Tensor, strength: float
+) -> None:
+    """Add ``strength * factor`` times the bias to it, where there is one."""
+    begin = 0
+    for piece in pieces:
+        layer = work[piece.network, piece.module]
+        count = len(_cut(layer.weight, piece))
+        if layer.bias is not None:
+            bias = _cut(layer.bias, piece)
+            bias.addcmul_(bias.clone(), factor[begin : begin + count], value=strength)
+            layer.changed.add("bias")
+        begin += count
 
 
 def _cut(rows: Tensor, piece: Piece) -> Tensor:

@@ -24,6 +24,8 @@ class Change:
     """In the shape of the weight."""
     bias: Tensor | None = None
     """[outputs]"""
+    bias_factor: Tensor | None = None
+    """[outputs]: so much of the bias that is there is added to it."""
 
 
 def number(parts: Parts, name: str) -> float | None:

@@ -11,14 +11,15 @@ from modules.engine.adapters.deltas.change import DoesNotFit, Parts, like
 def decomposed(change: Tensor, parts: Parts, weight: Tensor) -> Tensor:
     """``m * (W + change) / |W + change| - W`` with the magnitudes m of "dora_scale".
 
-    Norms are taken per input (LyCORIS' first form, [1, inputs, …]) or per output ([outputs, 1, …],
-    and PEFT's flat vector), as the shape of the magnitudes tells.
+    Norms are taken per input (LyCORIS' first form, [1, inputs, …]) or per output ([outputs, 1, …]),
+    as the shape of the magnitudes tells; PEFT's "dora_magnitude" is always per output.
 
     Raises:
         DoesNotFit: there are not as many magnitudes as inputs or outputs.
     """
-    (magnitudes,) = like(weight, parts["dora_scale"])
-    axis = _axis(magnitudes, weight)
+    of_peft = "dora_scale" not in parts
+    (magnitudes,) = like(weight, parts["dora_magnitude" if of_peft else "dora_scale"])
+    axis = _axis(magnitudes.flatten() if of_peft else magnitudes, weight)
     moved = weight + change
     others = [place for place in range(weight.ndim) if place != axis]
     norms = torch.linalg.vector_norm(moved, dim=others, keepdim=True)

@@ -14,7 +14,12 @@ from modules.engine.adapters.deltas.generalised import generalised
 from modules.engine.adapters.deltas.hadamard import hadamard
 from modules.engine.adapters.deltas.kronecker import kronecker
 from modules.engine.adapters.deltas.low_rank import low_rank
-from modules.engine.adapters.deltas.orthogonal import butterfly, orthogonal, rotated
+from modules.engine.adapters.deltas.orthogonal import (
+    butterfly,
+    orthogonal,
+    peft_orthogonal,
+    rotated,
+)
 from modules.engine.adapters.deltas.scaling import peft_scaling, scaling
 
 Rule = Callable[[Parts, Tensor, "int | None"], Change]
@@ -37,11 +42,11 @@ class Kind:
         """
         change = self.rule(parts, weight, rank)
         moved, bias = change.weight, change.bias
-        if moved is not None and "dora_scale" in parts:
+        if moved is not None and ("dora_scale" in parts or "dora_magnitude" in parts):
             moved = decomposed(moved, parts, weight)
         if bias is None:
             bias = bias_of(parts, weight)
-        return Change(moved, bias)
+        return Change(moved, bias, change.bias_factor)
 
 
 def _butterfly(parts: Parts, weight: Tensor, rank: int | None = None) -> Change:
@@ -59,6 +64,7 @@ KINDS = (
     Kind("IA3", ("ia3_l",), peft_scaling),
     Kind("OFT", ("oft_blocks",), _butterfly),
     Kind("OFT", ("oft_diag",), rotated),
+    Kind("OFT", ("oft_triangle",), peft_orthogonal),
     Kind("full", ("diff",), full),
     Kind("norm", ("w_norm",), norm),
     Kind("full", ("diff_b",), only_bias),
