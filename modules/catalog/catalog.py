@@ -22,7 +22,7 @@ from modules.catalog.dictionaries import Dictionaries
 from modules.catalog.families import family_defaults
 from modules.catalog.hashes import HashCache, HashingStopped
 from modules.catalog.networks import EmbeddingInfo, HypernetworkInfo, LoraInfo, Networks
-from modules.catalog.scan import Found, scan
+from modules.catalog.scan import PICKLE_SUFFIXES, SAFE_SUFFIX, Found, scan
 from modules.catalog.sidecar import Sidecar, read_sidecar_leniently, sidecar_path
 from modules.catalog.upscalers import FIELD as UPSCALER_FIELD
 from modules.catalog.upscalers import UpscalerInfo, find_upscaler, list_upscalers
@@ -76,6 +76,7 @@ class Catalog:
         self._lock = threading.RLock()
         self._dictionaries = Dictionaries()
         self._scanned = False
+        self._included: list[Path] = []
         self._inspected: dict[Identity, CheckpointInfo] = {}
         self._all: tuple[CheckpointInfo, ...] = ()
         self._vaes: tuple[VaeInfo, ...] = ()
@@ -245,17 +246,25 @@ class Catalog:
     def _roots(self) -> list[Path]:
         return [root for root in self.paths.checkpoint_dirs if root.is_dir()]
 
+    def include(self, path: Path) -> None:
+        """Know a file or folder outside all folders, which a command line names."""
+        with self._lock:
+            self._included.append(path)
+            self._scanned = False
+
     def _chosen_by_path(self) -> list[Found]:
-        """`--ckpt` may name a file outside all folders."""
-        if not self._default:
-            return []
-        path = Path(self._default).expanduser()
-        inside = any(path.resolve().is_relative_to(root.resolve()) for root in self._roots())
-        if inside or not path.exists() or path.suffix.lower() not in ("", ".safetensors", ".ckpt"):
-            return []
-        path = path.absolute()
-        kind = "folder" if path.is_dir() else "file" if path.suffix != ".ckpt" else "pickle"
-        return [Found(path, path.parent, kind)]
+        """Files outside all folders: that of `--ckpt`, and those that were included."""
+        found = []
+        for path in [*([Path(self._default)] if self._default else []), *self._included]:
+            path = path.expanduser()
+            inside = any(path.resolve().is_relative_to(root.resolve()) for root in self._roots())
+            suffix = path.suffix.lower()
+            known = path.is_dir() or suffix in (SAFE_SUFFIX, *PICKLE_SUFFIXES)
+            if inside or not path.exists() or not known:
+                continue
+            kind = "folder" if path.is_dir() else "file" if suffix == SAFE_SUFFIX else "pickle"
+            found.append(Found(path.absolute(), path.absolute().parent, kind))
+        return found
 
     def _hash_if_known(self, info: CheckpointInfo) -> CheckpointInfo:
         if info.sha256 or not info.hash_files:

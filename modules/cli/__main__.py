@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from modules.cli import extras, img2img, outpaint, txt2img
+from modules.cli import convert, extras, img2img, merge, outpaint, txt2img
 
 COMMANDS = {
     "txt2img": txt2img.main,
     "img2img": img2img.main,
     "outpaint": outpaint.main,
     "extras": extras.main,
+    "merge": merge.main,
+    "convert": convert.main,
 }
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import time
 from typing import TextIO
 
 from modules.jobs.progress import ProgressSnapshot
-from modules.jobs.records import QUEUED
+from modules.jobs.records import MODEL_KINDS, QUEUED
 
 BAR = 24
 
@@ -59,15 +59,15 @@ def describe(
     several = f"{noun} {job}/{jobs} " if jobs > 1 else ""
     if snapshot.state == QUEUED or snapshot.step == 0:
         return f"{several}{engine or snapshot.text or 'preparing'}"
+    if snapshot.kind in MODEL_KINDS:
+        done = snapshot.text
+    else:
+        several_batches = snapshot.iterations > 1
+        batch = f"batch {snapshot.iteration + 1}/{snapshot.iterations} " if several_batches else ""
+        done = f"{batch}step {snapshot.step}/{snapshot.steps}"
     full = round(BAR * snapshot.progress)
-    batch = (
-        f" batch {snapshot.iteration + 1}/{snapshot.iterations}" if snapshot.iterations > 1 else ""
-    )
     left = f", {snapshot.eta:.0f} s left" if snapshot.eta is not None else ""
-    return (
-        f"{several}[{'#' * full}{' ' * (BAR - full)}] {snapshot.progress:4.0%}"
-        f"{batch} step {snapshot.step}/{snapshot.steps}{left}"
-    )
+    return f"{several}[{'#' * full}{' ' * (BAR - full)}] {snapshot.progress:4.0%} {done}{left}"
 
 
 def _width() -> int:

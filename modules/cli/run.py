@@ -13,10 +13,9 @@ from pydantic import ValidationError
 
 from modules.cli.progress import ProgressView
 from modules.cli.session import Session
+from modules.jobs.batch import JobRequest
 from modules.jobs.records import DONE, INTERRUPTED, JobRecord
 from modules.requests.errors import RequestError
-from modules.requests.extras import ExtrasRequest
-from modules.requests.generation import GenerationRequest
 from modules.settings.flags import parse_flags
 
 FAILED, USAGE, STOPPED = 1, 2, 130
@@ -30,7 +29,7 @@ Note = Callable[[str], None]
 class Plan:
     """What a command line asks for."""
 
-    requests: Sequence[GenerationRequest | ExtrasRequest]
+    requests: Sequence[JobRequest]
     skipped: int = 0
     """Inputs that could not be used; each was named already."""
 
@@ -74,7 +73,7 @@ def run(command: Command, arguments: list[str]) -> int:
 
 def carry_out(
     session: Session,
-    requests: Sequence[GenerationRequest | ExtrasRequest],
+    requests: Sequence[JobRequest],
     view: ProgressView,
 ) -> int:
     """Submit one job after the other, so that Ctrl+C leaves nothing waiting; the exit code."""
@@ -124,6 +123,8 @@ def _report(record: JobRecord, view: ProgressView) -> None:
     for image in (*record.pictures(), *filter(None, [record.grid()])):
         if image.saved:
             sys.stdout.write(f"{image.path}\n")
+    if record.facts.get("file"):
+        sys.stdout.write(f"{record.facts['file']}\n")
     sys.stdout.flush()
 
 

@@ -11,12 +11,11 @@ from typing import Any
 
 from modules.catalog import Catalog, CheckpointInfo
 from modules.jobs.backends.local import LocalBackend
+from modules.jobs.batch import JobRequest
 from modules.jobs.compose import build_jobs
 from modules.jobs.service import JobService
 from modules.prompts import StyleBook, WildcardLibrary
 from modules.requests.errors import RequestError
-from modules.requests.extras import ExtrasRequest
-from modules.requests.generation import GenerationRequest
 from modules.settings.flags import Flags
 from modules.settings.paths import Paths
 from modules.settings.store import OptionStore
@@ -81,7 +80,7 @@ class Session:
         self.jobs.stop()
         self._folder.cleanup()
 
-    def start(self, requests: Sequence[GenerationRequest | ExtrasRequest]) -> None:
+    def start(self, requests: Sequence[JobRequest]) -> None:
         """Start the engine, unless one of the requests could not be carried out anyway.
 
         Raises:
@@ -91,7 +90,7 @@ class Session:
             self.check(request)
         self.jobs.start(load_first=False)
 
-    def check(self, request: GenerationRequest | ExtrasRequest) -> None:
+    def check(self, request: JobRequest) -> None:
         """Refuse what could not be carried out.
 
         Raises:
@@ -115,6 +114,14 @@ class Session:
                 f"there is no checkpoint in {self.catalog.paths.checkpoints}; put one there.",
             )
         return self.catalog.with_hash(info)
+
+    def model(self, asked: str) -> str:
+        """A model's name as a request has it; it may be a path outside the model folders."""
+        path = _as_path(asked)
+        if path is None:
+            return asked
+        self.catalog.include(Path(path))
+        return path
 
     def suggestions(self, info: CheckpointInfo) -> dict[str, Any]:
         """Request fields that the checkpoint's sidecar suggests."""

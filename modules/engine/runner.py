@@ -56,6 +56,8 @@ Emit = Callable[[Event], None]
 
 KINDS = {"txt2img": TextToImage, "img2img": ImageToImage}
 """Jobs that make pictures with a checkpoint."""
+MODEL_JOBS = ("merge", "convert")
+"""Jobs that make a checkpoint of others; nothing is loaded for them."""
 
 
 class Engine:
@@ -129,8 +131,10 @@ class Engine:
         begun = time.perf_counter()
         if prepared.kind == "extras":
             return self._postprocessed(prepared, control, begun)
+        if prepared.kind in MODEL_JOBS:
+            return self._made_model(prepared, control, begun)
         if prepared.kind not in KINDS:
-            allowed = ", ".join((*KINDS, "extras"))
+            allowed = ", ".join((*KINDS, "extras", *MODEL_JOBS))
             raise RequestError(
                 "kind", prepared.kind, f"{prepared.kind!r} is not known. Allowed: {allowed}."
             )
@@ -162,6 +166,20 @@ class Engine:
         facts = {"pictures": ledger.pictures, "device": self.device_name}
         seconds = timings(ledger, total=time.perf_counter() - begun)
         return Done(prepared.id, ledger.interrupted, facts, seconds)
+
+    def _made_model(self, prepared: PreparedJob, control: JobControl, begun: float) -> Done:
+        """Merging and converting checkpoints; the loaded model stays as it is."""
+        from modules.engine.converting.job import ConvertJob
+        from modules.engine.merging.job import MergeJob
+
+        if prepared.kind == "merge":
+            hashing = self.models.hashing
+            job = MergeJob(prepared, control, self._emit, self.paths, hashing)
+        else:
+            job = ConvertJob(prepared, control, self._emit, self.paths)
+        written = job.run()
+        seconds = {"total": time.perf_counter() - begun}
+        return Done(prepared.id, written.interrupted, written.facts, seconds)
 
     def _failure(self, job: str, error: Exception) -> Failed:
         kind, sentence = _told(error)

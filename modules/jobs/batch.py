@@ -20,8 +20,9 @@ from modules.jobs.pictures import PictureDoor
 from modules.requests.errors import RequestError
 from modules.requests.extras import ExtrasRequest
 from modules.requests.generation import GenerationRequest, Name
+from modules.requests.models import ConvertRequest, MergeRequest
 
-JobRequest = GenerationRequest | ExtrasRequest
+JobRequest = GenerationRequest | ExtrasRequest | MergeRequest | ConvertRequest
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".gif", ".bmp"})
 """Files that a directory is searched for; what they really are shows when they are opened."""

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from modules.jobs.picture_plan import ROLES, is_shown
-from modules.jobs.records import FINISHED, RUNNING, ImageRecord, JobRecord, what_is_missing
+from modules.jobs.records import (
+    FINISHED,
+    MODEL_KINDS,
+    PAINTING,
+    RUNNING,
+    ImageRecord,
+    JobRecord,
+    what_is_missing,
+)
 
 MAX_TEXT = 2000
 """Characters of a prompt in a list entry; the whole text is in the job's own object."""
@@ -77,7 +86,7 @@ def brief_json(record: JobRecord, position: int | None, progress: float) -> dict
         "seconds": None if record.started is None else round(end - record.started, 2),
         "prompt": _first(prepared, "all_prompts", "")[:MAX_TEXT],
         "negative_prompt": _first(prepared, "all_negative_prompts", "")[:MAX_TEXT],
-        "seed": None if record.kind == "extras" else _first(prepared, "all_seeds", None),
+        "seed": _first(prepared, "all_seeds", None) if record.kind in PAINTING else None,
         "width": request.get("width"),
         "height": request.get("height"),
         "steps": request.get("steps"),
@@ -93,9 +102,20 @@ def brief_json(record: JobRecord, position: int | None, progress: float) -> dict
         "error": record.error,
         "warnings": list(record.warnings),
         "attempts": record.attempts,
+        "result": result_json(record),
         "infotext": pictures[0].infotext if pictures else None,
         "thumb": f"/image/{shown[0].id}/thumb" if shown else None,
     }
+
+
+def result_json(record: JobRecord) -> dict[str, Any] | None:
+    """The model that a job has made; None for other jobs."""
+    if record.kind not in MODEL_KINDS:
+        return None
+    path = record.facts.get("file")
+    target = (record.prepared.get("resources") or {}).get("target")
+    name = Path(str(path or target or "")).name
+    return {"name": name, "path": path, "facts": dict(record.facts)}
 
 
 def job_json(record: JobRecord, position: int | None, progress: float) -> dict[str, Any]:
@@ -108,7 +128,7 @@ def job_json(record: JobRecord, position: int | None, progress: float) -> dict[s
         timings["run_s"] = round(record.finished - record.started, 3)
         timings["total_s"] = round(record.finished - record.created, 3)
     told = record.state in FINISHED or record.state == RUNNING
-    told = told and record.kind != "extras" and not what_is_missing(record)
+    told = told and record.kind in PAINTING and not what_is_missing(record)
     return {
         **brief_json(record, position, progress),
         "prompt": _first(prepared, "all_prompts", ""),
@@ -129,7 +149,7 @@ def _first(prepared: Mapping[str, Any], name: str, otherwise: Any) -> Any:
 def parameters_json(prepared: Mapping[str, Any]) -> dict[str, Any]:
     """What a job will really use: the request with everything settled."""
     request = prepared.get("request") or {}
-    if prepared.get("kind") == "extras":
+    if prepared.get("kind") not in PAINTING:
         return dict(request)
     return {
         **request,

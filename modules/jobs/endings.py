@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from modules.jobs.fanout import Fanout, Subscription
+from modules.jobs.leftovers import remove_leftovers
 from modules.jobs.records import FAILED, PARKED, QUEUED, JobRecord
 from modules.jobs.run import Ending, JobRun
 from modules.jobs.store import JobStore
@@ -142,7 +143,9 @@ class JobEndings(QueueView):
             facts=facts or {},
             timings=timings or {},
         )
-        self._tell_finished(self.store.get(job_id))
+        record = self.store.get(job_id)
+        remove_leftovers(record)
+        self._tell_finished(record)
 
     def _tell_finished(self, record: JobRecord) -> None:
         self._waiters.tell(record, self._announce)

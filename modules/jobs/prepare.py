@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from modules.catalog import Catalog, CheckpointInfo
@@ -18,6 +19,7 @@ from modules.jobs.folders import check_output_folder
 from modules.jobs.inputs import InputStore
 from modules.jobs.pictures import PictureDoor
 from modules.jobs.preparing.extras import settle_extras
+from modules.jobs.preparing.models import ModelSettler
 from modules.jobs.preparing.networks import NetworkSettler
 from modules.jobs.preparing.pictures import check_inputs_given, take_pictures
 from modules.jobs.preparing.prompts import PromptSettler
@@ -29,6 +31,7 @@ from modules.requests.extras import ExtrasRequest
 from modules.requests.generation import GenerationRequest
 from modules.requests.hires import with_first_pass_size
 from modules.requests.limits import Limits, check_budget
+from modules.requests.models import ConvertRequest, MergeRequest
 from modules.requests.prepared import PreparedJob
 from modules.requests.samplers import resolve_sampler
 from modules.requests.scripts import apply_scripts
@@ -63,6 +66,8 @@ class Preparer:
             check_output_folder(self.catalog.paths, "output_folder", request.output_folder)
         if isinstance(request, ExtrasRequest):
             return self._extras(request, job_id, client)
+        if isinstance(request, (MergeRequest, ConvertRequest)):
+            return self._model(request, job_id, client)
         return self._generation(request, job_id, client)
 
     def _generation(self, asked: GenerationRequest, job_id: str, client: str) -> PreparedJob:
@@ -134,6 +139,30 @@ class Preparer:
             all_seeds=[-1] * count,
             all_subseeds=[-1] * count,
             inputs=files,
+            resources=resources,
+            created=time.time(),
+            client=client,
+        )
+
+    def _model(
+        self, asked: MergeRequest | ConvertRequest, job_id: str, client: str
+    ) -> PreparedJob:
+        """A job that makes a model; its name stands where others have a prompt."""
+        settler = ModelSettler(self.catalog)
+        request, resources = (
+            settler.merge(asked, job_id)
+            if isinstance(asked, MergeRequest)
+            else settler.convert(asked, job_id)
+        )
+        return PreparedJob(
+            id=job_id,
+            kind=request.kind,
+            request=request.model_dump(mode="json"),
+            options=self._effective_options(asked.override_settings),
+            all_prompts=[Path(resources["target"]).name],
+            all_negative_prompts=[""],
+            all_seeds=[-1],
+            all_subseeds=[-1],
             resources=resources,
             created=time.time(),
             client=client,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from modules.jobs.records import RUNNING, JobRecord
+from modules.jobs.records import MODEL_KINDS, RUNNING, JobRecord
 
 STEPPED_KINDS = ("txt2img", "img2img")
 """Jobs whose time goes with steps and megapixels; Extras go picture by picture."""
@@ -22,7 +22,7 @@ class ProgressSnapshot:
 
     job: str | None = None
     kind: str = ""
-    """txt2img, img2img or extras."""
+    """txt2img, img2img, extras, merge or convert."""
     state: str = "idle"
     progress: float = 0.0
     eta: float | None = None
@@ -216,9 +216,16 @@ class ProgressMeter:
         return max(0.0, left * seconds - min(since, seconds))
 
     def _text(self, iteration: int) -> str:
+        if self.record.kind in MODEL_KINDS:
+            return self._file_text()
         if self._phase == "loading":
             return "Loading the model"
         if self._phase == "saving":
             return "Saving"
         batch = f"Batch {iteration + 1} of {self._iterations}, " if self._iterations > 1 else ""
         return f"{batch}step {self._step}/{self._steps}"
+
+    def _file_text(self) -> str:
+        if self._phase == "saving" or not self._steps:
+            return "Saving" if self._phase == "saving" else "Looking at the models"
+        return f"{self._step} of {self._steps} MB"

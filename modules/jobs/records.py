@@ -14,6 +14,10 @@ INTERRUPTED = "interrupted"
 PARKED = "parked"
 
 STATES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED, INTERRUPTED, PARKED)
+PAINTING = ("txt2img", "img2img")
+"""Jobs that paint with a checkpoint."""
+MODEL_KINDS = ("merge", "convert")
+"""Jobs that make a model file instead of pictures."""
 FINISHED = (DONE, FAILED, CANCELLED, INTERRUPTED, PARKED)
 
 
@@ -42,6 +46,8 @@ NEEDED_IN_REQUEST = {
     "txt2img": ("width", "height", "steps", "batch_size", "n_iter", "sampler_name"),
     "img2img": ("width", "height", "steps", "batch_size", "n_iter", "init_images"),
     "extras": ("images",),
+    "merge": ("primary_model_name", "interp_method"),
+    "convert": ("model_name", "to"),
 }
 
 
@@ -107,6 +113,8 @@ class JobRecord:
     @property
     def image_count(self) -> int:
         """How many pictures were asked for, without the grid."""
+        if self.kind in MODEL_KINDS:
+            return 0
         return len(self.prepared.get("all_seeds") or ())
 
     def grid(self) -> ImageRecord | None:

@@ -18,7 +18,15 @@ from modules.jobs.inputs import InputStore, StoredInput
 from modules.jobs.models import ModelControl
 from modules.jobs.prepare import JobRequest, Preparer
 from modules.jobs.progress import ProgressMeter
-from modules.jobs.records import FAILED, QUEUED, RUNNING, JobRecord, what_is_missing
+from modules.jobs.records import (
+    DONE,
+    FAILED,
+    MODEL_KINDS,
+    QUEUED,
+    RUNNING,
+    JobRecord,
+    what_is_missing,
+)
 from modules.jobs.results import ResultKeeper
 from modules.jobs.run import UNEXPECTED, Ending, JobRun
 from modules.jobs.schedule import LOOK_AHEAD, choose_next
@@ -247,7 +255,17 @@ class JobService(QueueSteering):
             self.models.expect(None)
             with self._lock:
                 self._current = None
+        if ending.state == DONE and record.kind in MODEL_KINDS:
+            self._find_new_models()
         self._end(run, ending)
+
+    def _find_new_models(self) -> None:
+        """A job has made one: who hears of its end finds it in the lists."""
+        try:
+            self.preparer.catalog.refresh()
+        except Exception:
+            log.exception("the model folders could not be searched")
+        self.fanout.publish({"type": "catalog"})
 
     def _carried_out(self, run: JobRun) -> Ending:
         prepared = PreparedJob.from_json(run.record.prepared)

@@ -23,13 +23,15 @@ commands
   img2img   change pictures by a prompt, wholly or under a mask
   outpaint  grow pictures beyond their borders
   extras    upscale pictures and restore faces
+  merge     make one checkpoint of two or three
+  convert   write a model in another form: .ckpt to .safetensors, a diffusers folder
   test      run the tests; takes pytest's arguments
   bench     measure; takes names of groups and --json
   setup     make the environment and stop
   help      this text
 
 `python3 launch.py serve --help` and `python3 launch.py txt2img --help` list their options, and so
-do the other commands that make pictures.
+do the other commands that make pictures or models.
 For every command: --skip-install uses the environment as it is, --reinstall-torch installs the
 build of torch that fits the hardware once more (after a new graphics card, say).
 TORCH_COMMAND or TORCH_INDEX_URL in the environment choose another build of torch.
@@ -141,6 +143,8 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "img2img": _pictures("img2img"),
     "outpaint": _pictures("outpaint"),
     "extras": _pictures("extras"),
+    "merge": _pictures("merge"),
+    "convert": _pictures("convert"),
     "test": _test,
     "bench": _bench,
     "setup": _setup,

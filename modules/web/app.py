@@ -29,6 +29,7 @@ from modules.web.rest.docs_page import docs_router
 from modules.web.rest.easel_batch import batch_router
 from modules.web.rest.easel_forms import form_router
 from modules.web.rest.easel_jobs import job_router
+from modules.web.rest.easel_models import easel_model_router
 from modules.web.rest.extra_networks import extra_network_router
 from modules.web.rest.extras import extras_router
 from modules.web.rest.generation import generation_router
@@ -63,6 +64,7 @@ ROUTERS = (
     input_router,
     job_router,
     batch_router,
+    easel_model_router,
     form_router,
     card_router,
     extra_network_router,

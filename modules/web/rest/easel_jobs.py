@@ -15,6 +15,7 @@ from modules.jobs.records import FINISHED, STATES
 from modules.requests.errors import NotFoundInList
 from modules.requests.extras import ExtrasRequest
 from modules.requests.generation import GenerationRequest
+from modules.requests.models import ConvertRequest, MergeRequest
 from modules.web.context import AppContext
 from modules.web.live.channel import progress_json, state_json
 from modules.web.rest.answers import SafeJSON
@@ -46,13 +47,45 @@ class ExtrasJobBody(ExtrasRequest):
         return ExtrasRequest.model_validate(given)
 
 
-def job_body(given: dict[str, Any]) -> JobBody | ExtrasJobBody:
+class MergeJobBody(MergeRequest):
+    """A merge from the page."""
+
+    task_id: str | None = None
+    save: bool = True
+
+    def request(self) -> MergeRequest:
+        """What is asked for, without where it goes."""
+        given = self.model_dump(exclude={"task_id", "save"}, exclude_unset=True)
+        return MergeRequest.model_validate(given)
+
+
+class ConvertJobBody(ConvertRequest):
+    """A conversion from the page."""
+
+    task_id: str | None = None
+    save: bool = True
+
+    def request(self) -> ConvertRequest:
+        """What is asked for, without where it goes."""
+        given = self.model_dump(exclude={"task_id", "save"}, exclude_unset=True)
+        return ConvertRequest.model_validate(given)
+
+
+AnyBody = JobBody | ExtrasJobBody | MergeJobBody | ConvertJobBody
+BODIES: dict[str, type[AnyBody]] = {
+    "extras": ExtrasJobBody,
+    "merge": MergeJobBody,
+    "convert": ConvertJobBody,
+}
+
+
+def job_body(given: dict[str, Any]) -> AnyBody:
     """The body of its kind.
 
     Raises:
         RequestValidationError: a field does not fit.
     """
-    model = ExtrasJobBody if given.get("kind") == "extras" else JobBody
+    model = BODIES.get(str(given.get("kind")), JobBody)
     try:
         return model.model_validate(given)
     except ValidationError as error:
@@ -83,8 +116,8 @@ def job_router(context: AppContext) -> APIRouter:
         """Put a job into the queue; it is on disk when this answers.
 
         Fields as those of ``/sdapi/v1/txt2img``, or with ``kind`` "img2img" or "extras" those of
-        ``img2img`` and ``extra-batch-images`` (``images`` is a list of pictures); also ``task_id``
-        and ``save``.
+        ``img2img`` and ``extra-batch-images`` (``images`` is a list of pictures), with "merge" or
+        "convert" those of ``/easel/v1/merge`` and ``convert``; also ``task_id`` and ``save``.
         """
         body = job_body(given)
         asked = body.request()
