@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modules.catalog.errors import ModelFileError
-from modules.catalog.header import Header, safetensors_header
+from modules.catalog.header import Header
+from modules.catalog.scan import GGUF_SUFFIX, SAFE_SUFFIX
+from modules.catalog.weights import weights_header
 
 TEXT_ENCODERS = "text_encoder"
 """The folder that messages name."""
 TEXT_FOLDERS = (TEXT_ENCODERS, "text_encoders", "clip", "CLIP")
 DEPTH_FOLDERS = ("depth_estimator", "midas", "MiDaS")
+_SUFFIXES = (SAFE_SUFFIX, GGUF_SUFFIX)
 MAX_FILES = 200
 MAX_LEVELS = 4
 TRANSFORMERS, OPEN_CLIP = "transformers", "OpenCLIP"
@@ -68,13 +71,13 @@ def part_headers(model: Path, configs: Path) -> Iterator[Header]:
     count = 0
     for folder in part_folders(model, configs):
         for file in sorted(folder.iterdir()):
-            if file.suffix.lower() != ".safetensors" or not file.is_file():
+            if file.suffix.lower() not in _SUFFIXES or not file.is_file():
                 continue
             count += 1
             if count > MAX_FILES:
                 return
             try:
-                yield safetensors_header(file)
+                yield weights_header(file)
             except ModelFileError:
                 continue
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from modules.catalog.folders import is_model_folder
 
 SAFE_SUFFIX = ".safetensors"
+GGUF_SUFFIX = ".gguf"
 PICKLE_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin")
 MAX_DEPTH = 8
 MAX_ENTRIES = 200_000
@@ -63,7 +64,7 @@ def _walk(root: Path, folders: bool) -> Iterator[Found]:
                     waiting.append((path, depth + 1))
                 continue
             suffix = path.suffix.lower()
-            if suffix == SAFE_SUFFIX:
+            if suffix in (SAFE_SUFFIX, GGUF_SUFFIX):
                 yield Found(path, root, "file")
             elif suffix in PICKLE_SUFFIXES:
                 yield Found(path, root, "pickle")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modules.catalog.errors import UnreadableModelError
+from modules.catalog.gguf import gguf_header, is_gguf
 from modules.catalog.header import Header, TensorEntry, open_regular, safetensors_header
 from modules.pickles.child import examine
 from modules.pickles.values import FileIndex, Refused, Tensor
@@ -20,13 +21,15 @@ FACTS = ("global_step", "epoch", "pytorch-lightning_version")
 
 
 def weights_header(path: Path) -> Header:
-    """Names, shapes and places of the tensors of a `.safetensors` file or one of torch's files.
+    """Names, shapes and places of the tensors of a safetensors or GGUF file, or one of torch's.
 
     Torch's are looked at in a process with limits; nothing in them is ever run.
 
     Raises:
         UnreadableModelError: the file is missing, damaged, hostile, or of no known format.
     """
+    if is_gguf(path):
+        return gguf_header(path)
     if is_safetensors(path):
         return safetensors_header(path)
     index = torch_index(path)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from modules.catalog.errors import UnreadableModelError, UnsupportedModelError, shown
+from modules.catalog.gguf import BLOCKS
 from modules.catalog.header import Header
 from modules.engine.checkpoints.arena import room_for
 from modules.engine.checkpoints.networks import BUILDERS
@@ -213,7 +214,7 @@ def check_fits(plan: ComponentPlan, network: torch.nn.Module) -> None:
                 f"expected {list(weight.shape)}",
             )
         dtype = source.header.tensors[source.tensor].dtype
-        if dtype not in FLOATING:
+        if dtype not in FLOATING and dtype not in BLOCKS:
             raise UnsupportedModelError(
                 plan.path, f"its {plan.part} is quantised ({dtype}), which is not supported yet"
             )

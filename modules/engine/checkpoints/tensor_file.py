@@ -18,8 +18,10 @@ from typing import IO
 import torch
 
 from modules.catalog.errors import UnreadableModelError, shown
+from modules.catalog.gguf import BLOCKS
 from modules.catalog.header import Header, TensorEntry, open_regular
 from modules.catalog.weights import weights_header
+from modules.engine.checkpoints.blocks import decoder
 
 DTYPES: Mapping[str, torch.dtype] = {
     "BOOL": torch.bool,
@@ -117,7 +119,7 @@ class TensorFile:
     def get(self, name: str) -> torch.Tensor:
         """A tensor as it is in the file, on the CPU."""
         entry = self.header.tensors[name]
-        tensor = torch.empty(entry.shape, dtype=DTYPES[entry.dtype])
+        tensor = torch.empty(entry.shape, dtype=_plain(entry))
         self.read_into(name, tensor)
         return tensor
 
@@ -141,7 +143,7 @@ class TensorFile:
         entry = self.header.tensors[name]
         if transposed or not destination.is_contiguous():
             shape = destination.shape[::-1] if transposed else destination.shape
-            straight = torch.empty(shape, dtype=DTYPES[entry.dtype])
+            straight = torch.empty(shape, dtype=_plain(entry))
             self._read_rows(name, entry, straight, rows)
             with torch.no_grad():
                 destination.copy_(straight.T if transposed else straight)
@@ -186,6 +188,9 @@ class TensorFile:
 
     def _read_span(self, name: str, entry: TensorEntry, first: int, flat: torch.Tensor) -> None:
         """Fill `flat` from the elements `first` … of a tensor in the file."""
+        if entry.dtype in BLOCKS:
+            self._decode(name, entry, first, flat)
+            return
         dtype = DTYPES[entry.dtype]
         begin = entry.begin + first * dtype.itemsize
         if flat.dtype != dtype or flat.device.type != "cpu":
@@ -216,6 +221,21 @@ class TensorFile:
             part.copy_(staged.view(dtype))
             self._check(part if part.device.type == "cpu" else staged.view(dtype), name)
 
+    def _decode(self, name: str, entry: TensorEntry, first: int, flat: torch.Tensor) -> None:
+        """Read blocks of a quantised tensor and compute their numbers."""
+        form, decode = BLOCKS[entry.dtype], decoder(entry.dtype, self.header.path)
+        begin = entry.begin + first // form.numbers * form.size
+        count = flat.numel() // form.numbers
+        step = DIRECT_BLOCK // form.size
+        raw = torch.empty(min(step, count) * form.size, dtype=torch.uint8)
+        for start in range(0, count, step):
+            part = flat[start * form.numbers : (start + step) * form.numbers]
+            staged = raw[: part.numel() // form.numbers * form.size]
+            self._read(begin + start * form.size, staged, name)
+            values = decode(staged.to(flat.device))
+            self._check(values, name)
+            part.copy_(values)
+
     def _check(self, part: torch.Tensor, name: str) -> None:
         """Refuse what is not finite, while it is still in the processor's cache."""
         if self._care.finite and not _is_finite(part):
@@ -239,6 +259,11 @@ class TensorFile:
         except OSError as error:
             reason = f"cannot be read ({error.strerror or error})"
             raise UnreadableModelError(self.header.path, reason) from error
+
+
+def _plain(entry: TensorEntry) -> torch.dtype:
+    """The number format that a tensor of the file is read in without loss."""
+    return torch.float32 if entry.dtype in BLOCKS else DTYPES[entry.dtype]
 
 
 def _is_finite(values: torch.Tensor) -> bool:
