@@ -21,6 +21,7 @@ from modules.catalog.checkpoints import (
 from modules.catalog.dictionaries import Dictionaries
 from modules.catalog.families import family_defaults
 from modules.catalog.hashes import HashCache, HashingStopped
+from modules.catalog.hashing import BackgroundHasher
 from modules.catalog.networks import EmbeddingInfo, HypernetworkInfo, LoraInfo, Networks
 from modules.catalog.scan import PICKLE_SUFFIXES, SAFE_SUFFIX, Found, scan
 from modules.catalog.sidecar import Sidecar, read_sidecar_leniently, sidecar_path
@@ -83,6 +84,7 @@ class Catalog:
         self._stop = threading.Event()
         self._worker: threading.Thread | None = None
         self.cards = CardIndex(paths, self.hashes, self._known)
+        self.hasher = BackgroundHasher(self.hashes)
 
     def checkpoints(self) -> list[CheckpointInfo]:
         """The checkpoints that can be loaded, sorted by name."""
@@ -236,6 +238,7 @@ class Catalog:
         if self._worker:
             self._worker.join(timeout=5)
         self.cards.stop()
+        self.hasher.stop()
 
     def _known(self) -> tuple[CheckpointInfo, ...]:
         with self._lock:

@@ -9,8 +9,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -20,6 +20,8 @@ from modules.settings.atomic import write_json
 
 if TYPE_CHECKING:
     import httpx
+
+    from modules.catalog.guarded_http import AddressRules
 
 logger = logging.getLogger("easel.catalog")
 
@@ -35,6 +37,8 @@ FIELD = "download"
 
 Progress = Callable[[float], None]
 """Called with fractions from 0 to 1."""
+Report = Callable[[int, "int | None"], None]
+"""Called with the bytes that are there and the bytes of the whole file, where known."""
 
 
 class Downloadable(Protocol):
@@ -79,33 +83,59 @@ def fetch_model(
         DownloadFailed: there is no network, no room, or the file is not the expected one.
         DownloadCancelled: `cancelled()` turned true.
     """
-    order = _Order.of(info, folder)
+    order = FileOrder.of(info, folder)
     if order.target.is_file():
         return order.target
     tell = progress or (lambda fraction: None)
-    stop = cancelled or (lambda: False)
     tell(0.0)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _Download(order, tell, stop).run()
-    except OSError as error:
-        raise order.failed(f"cannot be written ({error.strerror or error})") from error
+    fetch_file(
+        order, lambda have, total: tell(min(1.0, have / total)) if total else None, cancelled
+    )
     tell(1.0)
     return order.target
 
 
+def fetch_file(
+    order: FileOrder, report: Report | None = None, cancelled: Callable[[], bool] | None = None
+) -> str | None:
+    """Download one file to its place; gives its sha256 if that was to be checked.
+
+    Raises:
+        DownloadFailed: there is no network, no room, or the file is not the expected one.
+        DownloadCancelled: `cancelled()` turned true.
+        RequestError: the address, or one that it leads to, is not allowed.
+    """
+    tell = report or (lambda have, total: None)
+    stop = cancelled or (lambda: False)
+    try:
+        order.target.parent.mkdir(parents=True, exist_ok=True)
+        return _Download(order, tell, stop).run()
+    except OSError as error:
+        raise order.failed(f"cannot be written ({error.strerror or error})") from error
+
+
 @dataclass(frozen=True)
-class _Order:
+class FileOrder:
     """What is fetched, and where to."""
 
     name: str
+    """What people call it; the file's name if nothing better is known."""
     url: str
     target: Path
-    size: int | None
-    sha256: str | None
+    size: int | None = None
+    sha256: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Sent to the first server only: tokens do not travel to another one."""
+    rules: AddressRules | None = None
+    """Where it may come from; None for addresses that ship with the program."""
 
     @classmethod
-    def of(cls, info: Downloadable, folder: Path) -> _Order:
+    def of(cls, info: Downloadable, folder: Path) -> FileOrder:
+        """The order for an entry in a list of models.
+
+        Raises:
+            DownloadFailed: the file is missing and nobody knows where to get it.
+        """
         url = info.url or ""
         file = info.path.name if info.path is not None else Path(urlsplit(url).path).name
         order = cls(info.name, url, folder / file, info.size, info.sha256)
@@ -116,6 +146,7 @@ class _Order:
 
     @property
     def part(self) -> Path:
+        """Where the bytes are until the file is whole."""
         return self.target.with_name(self.target.name + ".part")
 
     @property
@@ -124,8 +155,10 @@ class _Order:
         return self.target.with_name(self.target.name + ".part.json")
 
     def failed(self, what: str, kind: type[DownloadFailed] = DownloadFailed) -> DownloadFailed:
+        """The error that says what happened and how to put the file there by hand."""
+        purpose = f" (for {self.name})" if self.name != self.target.name else ""
         message = (
-            f"{self.target.name} (for {self.name}) {what}. "
+            f"{self.target.name}{purpose} {what}. "
             f"You can download {self.url} yourself and put it into {self.target.parent}."
         )
         return kind(FIELD, self.name, message)
@@ -138,22 +171,23 @@ class _Interrupted(Exception):  # noqa: N818 - the connection, not the user
 class _Download:
     """One download with all its attempts."""
 
-    def __init__(self, order: _Order, tell: Progress, stop: Callable[[], bool]) -> None:
+    def __init__(self, order: FileOrder, tell: Report, stop: Callable[[], bool]) -> None:
         self._order = order
         self._tell = tell
         self._stop = stop
 
-    def run(self) -> None:
+    def run(self) -> str | None:
         import httpx
+
+        from modules.catalog.guarded_http import open_client
 
         problem: Exception | None = None
         for attempt in range(ATTEMPTS):
             if attempt:
                 self._wait(PAUSE * 2 ** (attempt - 1))
             try:
-                with httpx.Client(follow_redirects=True, timeout=TIMEOUT) as client:
-                    self._attempt(client)
-                return
+                with open_client(self._order.rules, TIMEOUT) as client:
+                    return self._attempt(client)
             except (httpx.TransportError, _Interrupted) as error:
                 logger.info("%s: %s; trying again", self._order.target.name, error)
                 problem = error
@@ -165,12 +199,11 @@ class _Download:
         reason = str(problem) or type(problem).__name__
         raise self._order.failed(f"could not be downloaded ({reason})") from problem
 
-    def _attempt(self, client: httpx.Client) -> None:
+    def _attempt(self, client: httpx.Client) -> str | None:
         have, tag = self._begun()
         if have and have == self._order.size:
-            self._finish()
-            return
-        headers = {"Accept-Encoding": "identity"}
+            return self._finish()
+        headers = {**self._order.headers, "Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
             headers["If-Range"] = tag
@@ -186,7 +219,7 @@ class _Download:
             self._make_room(total - have if total else 0)
             self._remember(answer)
             self._receive(answer, have, total)
-        self._finish()
+        return self._finish()
 
     def _begun(self) -> tuple[int, str]:
         """Bytes that are there already and can be gone on from, and their version's mark."""
@@ -208,6 +241,11 @@ class _Download:
     def _refused(self, status: int) -> None:
         if status >= 500 or status == 429:
             raise _Interrupted(f"the server answered {status}")
+        if status in (401, 403):
+            raise self._order.failed(
+                f"needs permission (the server answered {status}): accept the model's terms on its "
+                "page, and give Easel your access token under Models, Downloads"
+            )
         raise self._order.failed(f"could not be downloaded (the server answered {status})")
 
     def _total(self, answer: httpx.Response, have: int) -> int | None:
@@ -236,8 +274,7 @@ class _Download:
                 if have > limit:
                     break
                 stream.write(block)
-                if total:
-                    self._tell(min(1.0, have / total))
+                self._tell(have, total)
             stream.flush()
             os.fsync(stream.fileno())
         if have > limit:
@@ -246,7 +283,8 @@ class _Download:
         if total is not None and have < total:
             raise _Interrupted(f"the connection broke after {have} of {total} bytes")
 
-    def _finish(self) -> None:
+    def _finish(self) -> str | None:
+        digest = None
         if self._order.sha256 is not None:
             digest = _sha256(self._order.part)
             if digest != self._order.sha256.lower():
@@ -257,6 +295,7 @@ class _Download:
                 )
         os.replace(self._order.part, self._order.target)
         self._order.note.unlink(missing_ok=True)
+        return digest
 
     def _discard(self) -> None:
         self._order.part.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ so a name cannot change its meaning between check and use. Every redirect is che
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import re
 import socket
 import ssl
@@ -15,8 +14,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin
 
+from modules.requests.addresses import checked_url, is_public
 from modules.requests.errors import RequestError
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -24,6 +24,7 @@ SECONDS = 20.0
 """For the whole fetch, redirects included."""
 MAX_REDIRECTS = 3
 USER_AGENT = "Easel"
+ALLOWED = "allowed: a picture as base64, or an http:// or https:// address."
 _PIECE = 64 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -63,7 +64,7 @@ def fetch_picture(url: str, field: str, rules: FetchRules) -> bytes:
         )
     deadline = time.monotonic() + SECONDS
     for _ in range(MAX_REDIRECTS + 1):
-        parts = _checked(url, field)
+        parts = checked_url(url, field, ALLOWED)
         address = _resolved(parts, field, rules)
         try:
             answer, target = _get(parts, address, rules, deadline)
@@ -84,23 +85,6 @@ def fetch_picture(url: str, field: str, rules: FetchRules) -> bytes:
 
 class _TooLargeError(Exception):
     """More bytes than allowed."""
-
-
-def _checked(url: str, field: str) -> SplitResult:
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:
-        raise RequestError(field, url, "it is no valid address.") from None
-    if parts.scheme.lower() not in ("http", "https") or not parts.hostname or port == 0:
-        raise RequestError(
-            field, url, "allowed: a picture as base64, or an http:// or https:// address."
-        )
-    if parts.username is not None or parts.password is not None:
-        raise RequestError(field, url, "addresses with a user name are not fetched.")
-    if re.search(r"[\x00-\x20\x7f]", url.strip()):
-        raise RequestError(field, url, "it is no valid address.")
-    return parts
 
 
 def _port(parts: SplitResult) -> int:
@@ -126,21 +110,6 @@ def _resolved(parts: SplitResult, field: str, rules: FetchRules) -> str:
             "(setting api_forbid_local_requests).",
         )
     return addresses[0]
-
-
-def is_public(address: str) -> bool:
-    """Whether a numeric IP address belongs to the open internet, whatever its notation."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is None and ip in ipaddress.ip_network("64:ff9b::/96"):
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
 
 
 def _get(

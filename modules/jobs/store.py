@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from modules.jobs import uses
 from modules.jobs.records import (
     DONE,
     FINISHED,
@@ -119,6 +120,7 @@ class JobStore:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.executescript(SCHEMA)
+            connection.executescript(uses.SCHEMA)
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         except sqlite3.Error:
             connection.close()
@@ -275,6 +277,7 @@ class JobStore:
         )
         with self._transaction() as connection:
             connection.execute(f"DELETE FROM job_images WHERE job IN ({old})", (*FINISHED, keep))
+            uses.trim(connection)
             return connection.execute(
                 f"DELETE FROM jobs WHERE id IN ({old})", (*FINISHED, keep)
             ).rowcount
@@ -314,6 +317,8 @@ class JobStore:
             connection.execute(
                 f"INSERT OR REPLACE INTO job_images ({IMAGE_COLUMNS}) VALUES ({marks})", values
             )
+            if image.kind == "image":
+                uses.record(connection, image)
 
     def image(self, image_id: str) -> ImageRecord | None:
         """One picture by its id."""
@@ -322,6 +327,30 @@ class JobStore:
                 f"SELECT {IMAGE_COLUMNS} FROM job_images WHERE id = ?", (image_id,)
             ).fetchone()
         return None if row is None else _image(row)
+
+    # ---- models
+
+    def model_uses(self) -> list[uses.UseCount]:
+        """Every model that made a picture, with how often and when."""
+        self._take_up_old_uses()
+        with self._lock:
+            return uses.counts(self._connection)
+
+    def images_made_with(
+        self, kind: str, names: Iterable[str], limit: int = 60, offset: int = 0
+    ) -> list[uses.UsingImage]:
+        """Pictures that a model of one of these names was used for, the newest first."""
+        with self._lock:
+            return uses.images(self._connection, kind, names, limit, offset)
+
+    def _take_up_old_uses(self) -> None:
+        """Once: the pictures of a database that is older than the record of uses."""
+        with self._transaction() as connection:
+            if not uses.is_empty(connection):
+                return
+            query = f"SELECT {IMAGE_COLUMNS} FROM job_images WHERE kind = 'image'"
+            for row in connection.execute(query).fetchall():
+                uses.record(connection, _image(row))
 
     def _images_of(self, job_ids: list[str]) -> dict[str, tuple[ImageRecord, ...]]:
         found: dict[str, list[ImageRecord]] = {job_id: [] for job_id in job_ids}

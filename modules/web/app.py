@@ -26,6 +26,7 @@ from modules.web.page_policy import PagePolicy
 from modules.web.rest.answers import SafeJSON, install_error_answers
 from modules.web.rest.cards import card_router
 from modules.web.rest.docs_page import docs_router
+from modules.web.rest.downloads import download_router
 from modules.web.rest.easel_batch import batch_router
 from modules.web.rest.easel_forms import form_router
 from modules.web.rest.easel_jobs import job_router
@@ -35,6 +36,7 @@ from modules.web.rest.extras import extras_router
 from modules.web.rest.generation import generation_router
 from modules.web.rest.inputs import input_router
 from modules.web.rest.internal import internal_router
+from modules.web.rest.ledger import ledger_router
 from modules.web.rest.lists import list_router
 from modules.web.rest.models import model_router
 from modules.web.rest.pictures import picture_router
@@ -67,6 +69,8 @@ ROUTERS = (
     easel_model_router,
     form_router,
     card_router,
+    download_router,
+    ledger_router,
     extra_network_router,
     file_router,
     live_router,
@@ -106,6 +110,7 @@ def _lifespan(context: AppContext) -> Callable[[FastAPI], contextlib.AbstractAsy
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         await asyncio.to_thread(context.jobs.stop)
+        await asyncio.to_thread(context.downloads.stop)
         await asyncio.to_thread(context.catalog.stop)
 
     return lifespan

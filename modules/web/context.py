@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from modules.catalog import Catalog
+from modules.catalog.downloads import DownloadManager
 from modules.jobs.compose import DataFolderLock
 from modules.jobs.service import JobService
 from modules.prompts import PromptTokenizer, StyleBook, WildcardLibrary
@@ -34,6 +35,13 @@ class AppContext:
     started: float = field(default_factory=time.time)
     boot: str = field(default_factory=lambda: secrets.token_hex(8))
     """Different for each server process, so that a page notices a restart."""
+
+    @cached_property
+    def downloads(self) -> DownloadManager:
+        """The downloads of model files."""
+        from modules.web.downloading import build_downloads
+
+        return build_downloads(self)
 
     @cached_property
     def tokenizer(self) -> PromptTokenizer | None:

@@ -9,7 +9,8 @@ import threading
 import pytest
 
 from modules.jobs import fetching
-from modules.jobs.fetching import FetchRules, fetch_picture, is_address, is_public
+from modules.jobs.fetching import FetchRules, fetch_picture, is_address
+from modules.requests.addresses import is_public
 from modules.requests.errors import RequestError
 
 OPEN = FetchRules(enabled=True, forbid_local=False, user_agent="test/1")

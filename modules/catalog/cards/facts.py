@@ -23,6 +23,7 @@ from modules.catalog.errors import ModelFileError, UnreadableModelError
 from modules.catalog.folders import read_json
 from modules.catalog.header import Header, open_regular, safetensors_header
 from modules.catalog.kinds import is_embedding, is_lora
+from modules.catalog.sidecar import read_sidecar_leniently
 from modules.catalog.user_metadata import UserMetadata, metadata_path
 
 MAX_WORDS = 24
@@ -84,9 +85,11 @@ def read_facts(page: str, path: Path) -> CardFacts:
     """Everything that can be told about a model file or folder; never raises for a bad one."""
     facts = CardFacts()
     if path.is_dir():
-        facts = _with_readme(facts, path / "README.md")
+        facts = _with_licence_file(_with_readme(facts, path / "README.md"), path)
     elif path.suffix.lower() == ".safetensors":
         facts = _with_header(facts, page, path)
+    if page == "checkpoints":
+        facts = _with_sidecar(facts, path)
     beside = path if path.is_dir() else path.with_suffix("")
     facts = _with_civitai(facts, beside.with_name(beside.name + ".civitai.info"))
     facts = _with_text(facts, beside.with_name(beside.name + ".txt"))
@@ -209,6 +212,24 @@ def _with_readme(facts: CardFacts, path: Path) -> CardFacts:
         licence_from="readme" if licence else "",
         base_model=clean(found.get("base_model"), 200),
     )
+
+
+def _with_licence_file(facts: CardFacts, folder: Path) -> CardFacts:
+    """The first line of a licence's text, when no model card names it."""
+    if facts.licence:
+        return facts
+    for name in ("LICENSE", "LICENSE.txt", "LICENSE.md"):
+        lines = [line.strip(" #") for line in _read_start(folder / name, 2000).splitlines()]
+        first = next((line for line in lines if line), "")
+        if first:
+            return replace(facts, licence=clean(first, 120), licence_from="file")
+    return facts
+
+
+def _with_sidecar(facts: CardFacts, path: Path) -> CardFacts:
+    """What ships with a model: `easel.json`, or `<name>.easel.json`."""
+    sidecar = read_sidecar_leniently(path)
+    return replace(facts, description=clean(sidecar.description) or facts.description)
 
 
 def _with_user(facts: CardFacts, path: Path) -> CardFacts:

@@ -28,6 +28,7 @@ STYLESHEETS = (
     "image-info.css",
     "pictures.css",
     "cards.css",
+    "models.css",
     "queue.css",
     "settings.css",
 )

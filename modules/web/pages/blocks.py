@@ -9,6 +9,7 @@ import gradio as gr
 from modules.web.pages import (
     extras,
     img2img,
+    models_page,
     outpaint,
     png_info,
     queue_panel,
@@ -48,6 +49,8 @@ def build(context: Any) -> gr.Blocks:
                 fourth = extras.build(context)
             with gr.Tab(text("tab_png_info"), id="pnginfo", elem_id="tab_pnginfo"):
                 png_info.build()
+            with gr.Tab(text("tab_models"), id="models", elem_id="tab_models"):
+                models_page.build()
             with gr.Tab(text("tab_queue"), id="queue", elem_id="tab_queue"):
                 queue_panel.build()
             with gr.Tab(text("tab_settings"), id="settings", elem_id="tab_settings"):

@@ -190,6 +190,7 @@ def cards_object(context: AppContext, page: Page, query: CardQuery) -> dict[str,
     start_reading(context)
     return {
         "page": page.key,
+        "current": current_title(context),
         "total": found.total,
         "matched": found.matched,
         "offset": query.offset,
@@ -220,6 +221,12 @@ def current_family(context: AppContext) -> str:
     """Key of the chosen checkpoint's family; empty without one."""
     info = context.catalog.default_checkpoint()
     return (info.family or "") if info is not None else ""
+
+
+def current_title(context: AppContext) -> str | None:
+    """Title of the chosen checkpoint."""
+    info = context.catalog.default_checkpoint()
+    return info.title if info is not None else None
 
 
 def start_reading(context: AppContext) -> None:

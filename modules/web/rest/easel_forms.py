@@ -31,7 +31,7 @@ from modules.web.rest.lists import style_row
 from modules.web.rest.models import refresh_catalog
 from modules.web.rest.pictures import info_object, info_of_bytes, picture_bytes, text_object
 
-HIDEABLE_TABS = ("txt2img", "PNG Info", "Queue")
+HIDEABLE_TABS = ("txt2img", "PNG Info", "Models", "Queue")
 """Not the settings, or nobody could bring a tab back."""
 
 

@@ -10,6 +10,7 @@ import * as send from "./send.js";
 import * as sources from "./sources.js";
 import * as toast from "./toast.js";
 import "./cards.js";
+import "./models.js";
 import "./canvas.js";
 import * as img2img from "./img2img.js";
 import "./img2img-actions.js";

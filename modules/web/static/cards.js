@@ -1,6 +1,5 @@
 // The tabs of cards under the prompt: Generation, and one for each kind of model file.
 import * as api from "./api.js";
-import * as page from "./page.js";
 import * as toast from "./toast.js";
 import { CardGrid } from "./cards-grid.js";
 import { isIn, toggle } from "./cards-prompt.js";
@@ -229,6 +228,7 @@ class Cards extends HTMLElement {
     this.classList.remove("loading");
     if (!found) return;
     this.found = found;
+    this.current = found.current;
     if (this.folder && !found.folders.some((one) => one.path === this.folder)) {
       this.folder = "";
       return this.load();
@@ -253,7 +253,11 @@ class Cards extends HTMLElement {
   #options(changed) {
     const keys = Object.keys(changed);
     if (keys.some((key) => key.startsWith("extra_networks_") || key.startsWith("lora_"))) this.#restyle();
-    else if (keys.includes("sd_model_checkpoint")) this.#later();
+    else if (keys.includes("sd_model_checkpoint")) {
+      this.current = changed.sd_model_checkpoint;
+      this.#mark();
+      this.#later();
+    }
   }
 
   async #restyle() {
@@ -397,17 +401,13 @@ class Cards extends HTMLElement {
   }
 
   #markOne(card, node) {
-    const on = card.title ? card.title === this.#chosen : isIn(this.tab, card);
+    const on = card.title ? card.title === this.current : isIn(this.tab, card);
     node.classList.toggle("selected", on);
     node.querySelector(".face").setAttribute("aria-pressed", String(on));
   }
 
   #mark() {
     if (this.offsetParent) this.grid.each((card, node) => this.#markOne(card, node));
-  }
-
-  get #chosen() {
-    return page.options.sd_model_checkpoint;
   }
 
   async #press(card) {
@@ -419,7 +419,7 @@ class Cards extends HTMLElement {
   }
 
   async #swap(card) {
-    if (card.title === this.#chosen) return;
+    if (card.title === this.current) return;
     const done = await toast.guard(() => api.put("/easel/v1/settings", { sd_model_checkpoint: card.title }));
     if (done) toast.info(t("cards.loading", { name: card.label }));
   }
