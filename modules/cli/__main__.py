@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from modules.cli import convert, extras, img2img, merge, outpaint, txt2img
+from modules.cli import convert, download, extras, img2img, merge, outpaint, txt2img
 
 COMMANDS = {
     "txt2img": txt2img.main,
@@ -13,6 +13,7 @@ COMMANDS = {
     "extras": extras.main,
     "merge": merge.main,
     "convert": convert.main,
+    "download": download.main,
 }
 
 if __name__ == "__main__":

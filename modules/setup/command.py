@@ -25,6 +25,7 @@ commands
   extras    upscale pictures and restore faces
   merge     make one checkpoint of two or three
   convert   write a model in another form: .ckpt to .safetensors, a diffusers folder
+  download  fetch a model file into its folder
   test      run the tests; takes pytest's arguments
   bench     measure; takes names of groups and --json
   setup     make the environment and stop
@@ -145,6 +146,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "extras": _pictures("extras"),
     "merge": _pictures("merge"),
     "convert": _pictures("convert"),
+    "download": _pictures("download"),
     "test": _test,
     "bench": _bench,
     "setup": _setup,

@@ -111,14 +111,17 @@ class DownloadManager:
         allow_private: Callable[[], bool] = lambda: False,
         tell: Callable[[], None] = lambda: None,
         arrived: Callable[[Path], None] = lambda path: None,
+        *,
+        remembers: bool = True,
     ) -> None:
+        """`remembers=False` is for a process beside a server, whose list it must not touch."""
         self.paths = paths
         self.tokens = TokenStore(paths.data / "tokens.json")
         self._hashes = hashes
         self._allow_private = allow_private
         self._tell = tell
         self._arrived = arrived
-        self._file = paths.cache / "downloads.json"
+        self._file = paths.cache / "downloads.json" if remembers else None
         self._lock = threading.RLock()
         self._list: dict[str, Download] = self._read()
         self._cancelled: set[str] = set()
@@ -363,6 +366,8 @@ class DownloadManager:
         ended = [one for one in self._list.values() if one.state == DONE]
         for old in sorted(ended, key=lambda one: -one.created)[MAX_KEPT:]:
             del self._list[old.id]
+        if self._file is None:
+            return
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             write_json(self._file, {"downloads": [asdict(one) for one in self._list.values()]})
@@ -370,6 +375,8 @@ class DownloadManager:
             log.warning("%s cannot be written: %s", self._file.name, error)
 
     def _read(self) -> dict[str, Download]:
+        if self._file is None:
+            return {}
         try:
             content = json.loads(self._file.read_text(encoding="utf-8"))["downloads"]
             listed = [Download.from_json(entry) for entry in content]
