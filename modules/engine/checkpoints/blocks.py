@@ -6,7 +6,7 @@ A block holds some dozens of numbers as small integers and the scales that they 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -33,7 +33,7 @@ def decoder(name: str, path: Path) -> Decode:
         ) from error
 
 
-@lru_cache(maxsize=None)
+@cache
 def _decoder(name: str) -> Decode:
     make_torchvision_importable()
     import gguf

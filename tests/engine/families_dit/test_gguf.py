@@ -1,0 +1,128 @@
+"""Quantised files: the same model in GGUF gives the picture of the weights that it stands for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from modules.catalog.gguf import BLOCKS
+from modules.engine.checkpoints.blocks import decoder
+from tests.engine.families_dit.conftest import Build, made
+from tests.engine.generation.conftest import Studio, difference
+from tests.support.tiny_dit import (
+    Made,
+    TinyDit,
+    flux,
+    original_transformer,
+    sd3,
+    text_state,
+    write_part,
+    write_single,
+)
+
+
+@pytest.mark.parametrize("name", sorted(BLOCKS))
+def test_numbers_come_out_as_the_formats_library_has_them(name: str) -> None:
+    import gguf
+
+    form = BLOCKS[name]
+    raw = np.random.default_rng(1).integers(0, 256, (6, form.size), dtype=np.uint8)
+    # Scales are half floats at fixed places; random bytes may be NaN there, small ones are not.
+    raw[:, :4] = np.frombuffer(np.array([0.01, 0.02], np.float16).tobytes(), np.uint8)
+    raw[:, -4:] = raw[:, :4]
+    theirs = gguf.quants.dequantize(raw, gguf.GGMLQuantizationType[name]).reshape(-1)
+    ours = decoder(name, Path("a.gguf"))(torch.from_numpy(raw.reshape(-1)))
+    np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-5, atol=1e-6)
+
+
+def _write(path: Path, state: dict[str, torch.Tensor], kind: str = "Q8_0") -> dict[str, Any]:
+    """Write a state as GGUF, wide matrices in blocks; returns the values that it stands for."""
+    import gguf
+
+    form = gguf.GGMLQuantizationType[kind]
+    writer = gguf.GGUFWriter(str(path), "tiny")
+    stands: dict[str, torch.Tensor] = {}
+    for name, value in state.items():
+        array = value.detach().float().numpy()
+        if array.ndim == 2 and array.shape[-1] % BLOCKS[kind].numbers == 0:
+            packed = gguf.quants.quantize(array, form)
+            writer.add_tensor(name, packed, raw_dtype=form)
+            stands[name] = torch.from_numpy(gguf.quants.dequantize(packed, form))
+        else:
+            writer.add_tensor(name, array)
+            stands[name] = value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return stands
+
+
+def _parts_beside(folder: Path, model: Made, names: tuple[str, ...]) -> None:
+    for name in names:
+        write_part(folder / "text_encoder" / f"{name}.safetensors", model, name)
+    vae = "sd3_vae" if model.kind.family == "sd3" else "ae"
+    write_part(folder / "VAE" / f"{vae}.safetensors", model, "vae")
+
+
+@pytest.mark.parametrize(("kind", "form"), [(flux(), "Q8_0"), (sd3("3.5 medium"), "Q5_0")])
+def test_a_quantised_transformer_gives_its_picture(
+    studio: Studio, build: Build, tmp_path: Path, kind: TinyDit, form: str
+) -> None:
+    from safetensors.torch import save_file
+
+    model = build(kind)
+    _parts_beside(
+        tmp_path, model, ("clip_l", "clip_g", "t5") if kind.family == "sd3" else ("clip_l", "t5")
+    )
+    quantised = tmp_path / "Stable-diffusion" / "model.gguf"
+    quantised.parent.mkdir()
+    stands = _write(quantised, original_transformer(model), form)
+    plain = quantised.with_name("plain.safetensors")
+    save_file({name: value.contiguous() for name, value in stands.items()}, str(plain))
+    scale = 1.0 if kind.family == "flux" else 4.0
+    assert (
+        difference(made(studio, quantised, cfg_scale=scale), made(studio, plain, cfg_scale=scale))
+        <= 1
+    )
+    exact = write_single(quantised.with_name("exact.safetensors"), model, parts=())
+    assert (
+        difference(made(studio, exact, cfg_scale=scale), made(studio, plain, cfg_scale=scale)) > 0
+    )
+
+
+def test_t5_under_llama_cpps_names_is_found(studio: Studio, build: Build, tmp_path: Path) -> None:
+    model = build(flux("schnell"))
+    alone = write_single(tmp_path / "Stable-diffusion" / "flux.safetensors", model, parts=())
+    _parts_beside(tmp_path, model, ("clip_l",))
+    names = {
+        "layer.0.SelfAttention.q": "attn_q",
+        "layer.0.SelfAttention.k": "attn_k",
+        "layer.0.SelfAttention.v": "attn_v",
+        "layer.0.SelfAttention.o": "attn_o",
+        "layer.0.SelfAttention.relative_attention_bias": "attn_rel_b",
+        "layer.0.layer_norm": "attn_norm",
+        "layer.1.DenseReluDense.wi_0": "ffn_gate",
+        "layer.1.DenseReluDense.wi_1": "ffn_up",
+        "layer.1.DenseReluDense.wo": "ffn_down",
+        "layer.1.layer_norm": "ffn_norm",
+    }
+    state = {}
+    for key, value in text_state(model.parts["t5"]).items():
+        if key.startswith("encoder.block."):
+            _, _, number, rest = key.removesuffix(".weight").split(".", 3)
+            state[f"enc.blk.{number}.{names[rest]}.weight"] = value
+        elif key == "shared.weight":
+            state["token_embd.weight"] = value
+        elif key == "encoder.final_layer_norm.weight":
+            state["enc.output_norm.weight"] = value
+    path = tmp_path / "text_encoder" / "t5-encoder.gguf"
+    _write(path, state, "Q8_0")
+    ours = made(studio, alone, cfg_scale=1.0)
+    # Eight bits of T5 are nearly the whole of it.
+    assert difference(ours, made(studio, model.folder, cfg_scale=1.0)) <= 16
