@@ -95,6 +95,10 @@ class StepCount:
         """So many steps will come in passes that have not begun."""
         self._expected += steps
 
+    def expect_apart(self, steps: int, pictures: int) -> None:
+        """The pictures of a batch will each be made in a pass of ``steps`` steps of its own."""
+        self._expected = max(self._expected, self._before + steps) + (pictures - 1) * steps
+
     def begin(self, steps: int) -> StepCounter:
         """A pass of ``steps`` steps begins; those of the passes before it are over."""
         before = self._before

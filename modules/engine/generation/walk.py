@@ -65,15 +65,16 @@ class Walk:
         context, task = self._context, self._task
         model = context.models.use(task.model)
         plan = task.plan(context.spec, model)
-        counter = self._count.begin(plan.total_steps)
         if len({wanted.key for wanted in self._networks()}) < 2:
-            return self._run(plan, counter)
+            return self._run(plan)
         # Pictures that want other extra networks need other weights.
-        return self._one_by_one(lambda place: self._part(place)._run(plan, counter))
+        self._count.expect_apart(plan.total_steps, len(self._batch))
+        return self._one_by_one(lambda place: self._part(place)._run(plan))
 
-    def _run(self, plan: SamplingPlan, counter: StepCounter) -> Sampled | None:
+    def _run(self, plan: SamplingPlan) -> Sampled | None:
         """All pictures with the same extra networks."""
         context = self._context
+        counter = self._count.begin(plan.total_steps)
         model = context.models.use(self._task.model)
         with context.ledger.clock("text"):
             prompts = self._encoded(model)
@@ -261,7 +262,7 @@ class Walk:
                 model,
                 task.plan(context.spec, model).model_sampling,
                 prompts,
-                self._added(model),
+                self._added(model, start),
                 start.concat.channels(model, latents, context.codec.encode),
             )
 
@@ -273,9 +274,11 @@ class Walk:
         hires = context.spec.hires
         return RefinerSpec.from_spec(context.spec).infotext(label, hires=hires)
 
-    def _added(self, model: LoadedModel) -> AddedInputs:
+    def _added(self, model: LoadedModel, start: Start) -> AddedInputs:
         spec, task = self._context.spec, self._task
-        facts = PictureFacts(task.width, task.height, spec.options, spec.request)
+        pixels = start.concat.pixels
+        summary = None if pixels is None else model.adapter.summary(model.networks, pixels)
+        facts = PictureFacts(task.width, task.height, spec.options, spec.request, summary)
         return AddedInputs.of(model, facts)
 
     def _denoiser(
@@ -288,7 +291,7 @@ class Walk:
         relay: Relay | None,
     ) -> GuidedDenoiser:
         context, x = self._context, self._state.latents
-        added = self._added(model)
+        added = self._added(model, start)
         concat = start.concat.channels(model, x, context.codec.encode)
 
         def make(

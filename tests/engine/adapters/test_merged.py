@@ -10,7 +10,7 @@ from torch import Tensor
 
 from modules.engine.adapters.fitting import FittedAdapter
 from modules.engine.adapters.merged import Strength, Use
-from tests.engine.adapters.conftest import CONV, LINEAR, LINEAR_PATH, TEXT, TEXT_PATH, Bench
+from tests.engine.adapters.conftest import CONV, LINEAR, LINEAR_PATH, TEXT, Bench
 
 Rand = Callable[..., Tensor]
 
