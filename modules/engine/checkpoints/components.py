@@ -175,6 +175,18 @@ def fill(
             file.check_unchanged()
 
 
+def read_half(source: Source) -> torch.Tensor:
+    """One weight from its file in float16, on the CPU.
+
+    Raises:
+        UnreadableModelError: it cannot be read.
+    """
+    weight = torch.empty(source.shape, dtype=torch.float16)
+    with TensorFile(source.header) as file:
+        file.read_into(source.tensor, weight, rows=source.rows, transposed=source.transposed)
+    return weight
+
+
 def _in_file_order(plan: ComponentPlan) -> Iterator[tuple[str, Source]]:
     def place(item: tuple[str, Source]) -> tuple[str, int, tuple[tuple[int, int], ...]]:
         source = item[1]

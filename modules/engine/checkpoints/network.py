@@ -6,7 +6,14 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from modules.engine.checkpoints.components import ComponentPlan, Progress, Source, fill, materialise
+from modules.engine.checkpoints.components import (
+    ComponentPlan,
+    Progress,
+    Source,
+    fill,
+    materialise,
+    read_half,
+)
 from modules.engine.checkpoints.tensor_file import CARELESS, Care
 from modules.engine.memory import Stage, WeightForm, form_of, lodge
 from modules.engine.memory.forms import DISK
@@ -98,7 +105,13 @@ class Network:
         """Its weights are those of `plan` now: take the form in which they are kept."""
         self.touched = set()
         plan, module = self.plan, self.module
-        lodge(module, self.form, self.stage, lambda: fill(module, plan))
+        lodge(
+            module,
+            self.form,
+            self.stage,
+            lambda: fill(module, plan),
+            lambda name: read_half(plan.sources[name]),
+        )
 
     def _open(self) -> None:
         """Weights at home, where they can be written."""

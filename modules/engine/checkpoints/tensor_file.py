@@ -46,6 +46,8 @@ DEVICE_BLOCK = 64 * 1024 * 1024
 DIRECT_BLOCK = 4 * 1024 * 1024
 """Bytes read at a time where nothing is converted: so often someone may stop it."""
 
+LARGEST_FP8 = torch.finfo(torch.float8_e4m3fn).max
+
 FLOATING = frozenset(name for name, dtype in DTYPES.items() if dtype.is_floating_point)
 
 
@@ -218,8 +220,13 @@ class TensorFile:
             part = flat[start : start + step]
             staged = self._staging[: part.numel() * width]
             self._read(begin + start * width, staged, name)
-            part.copy_(staged.view(dtype))
-            self._check(part if part.device.type == "cpu" else staged.view(dtype), name)
+            values = staged.view(dtype)
+            if part.dtype == torch.float8_e4m3fn and dtype != part.dtype:
+                self._check(values, name)
+                part.copy_(values.clamp(-LARGEST_FP8, LARGEST_FP8))  # what is larger would be NaN
+                continue
+            part.copy_(values)
+            self._check(part if part.device.type == "cpu" else values, name)
 
     def _decode(self, name: str, entry: TensorEntry, first: int, flat: torch.Tensor) -> None:
         """Read blocks of a quantised tensor and compute their numbers."""

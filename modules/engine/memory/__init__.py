@@ -2,6 +2,15 @@
 too much for the machine."""
 
 from modules.engine.memory.forms import MemorySettings, WeightForm
-from modules.engine.memory.lodging import Stage, form_of, lodge, upcast, wake
+from modules.engine.memory.lodging import Stage, exact_weight, form_of, lodge, upcast, wake
 
-__all__ = ["MemorySettings", "Stage", "WeightForm", "form_of", "lodge", "upcast", "wake"]
+__all__ = [
+    "MemorySettings",
+    "Stage",
+    "WeightForm",
+    "exact_weight",
+    "form_of",
+    "lodge",
+    "upcast",
+    "wake",
+]

@@ -39,6 +39,8 @@ class WeightForm:
     way: Way = "stay"
     fp8: bool = False
     """Weights of linear layers and convolutions rest in eight bits."""
+    halves: bool = False
+    """Those that adapters change are kept in 16 bits too, to be computed from."""
 
     @classmethod
     def plain(cls, device: torch.device, dtype: torch.dtype) -> WeightForm:
@@ -108,6 +110,7 @@ class MemorySettings:
             rest=rest_of(device, dtype, way, plan),
             way=way,
             fp8=fp8,
+            halves=fp8 and self.cache_fp16,
         )
 
 

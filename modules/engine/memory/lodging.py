@@ -19,6 +19,8 @@ from torch import Tensor
 from modules.engine.memory.forms import DISK, FP8, FP8_LARGEST, WeightForm
 
 Refill = Callable[[], None]
+ReadOne = Callable[[str], Tensor]
+"""Reads one weight from its file, in 16 bits or more, on the CPU."""
 _EIGHT_BIT_LAYERS = (torch.nn.Linear, torch.nn.Conv2d)
 _ATTRIBUTE = "easel_lodging"
 
@@ -60,14 +62,17 @@ class Lodging:
         self.form = WeightForm.plain(torch.device("cpu"), torch.float32)
         self.stage = stage
         self.refill: Refill | None = None
+        self.read_one: ReadOne | None = None
+        self._halves: dict[str, Tensor] = {}
         self._network = network
         self._away: list[_Away] = []
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
 
-    def settle(self, form: WeightForm, refill: Refill | None) -> None:
+    def settle(self, form: WeightForm) -> None:
         """Take a network that has just been filled, in its resting formats, into this form."""
         self.close()
-        self.form, self.refill = form, refill
+        self.form = form
+        self._halves.clear()
         if form.way == "network":
             self._take_turns()
         if form.way == "layer" or form.fp8:
@@ -100,7 +105,16 @@ class Lodging:
         for name, table, key in _tensors(self._network):
             weight = table[key]
             table[key] = _like(weight, _converted(weight, home, kinds.get(name, weight.dtype)))
-        self.settle(form, self.refill)
+        self.settle(form)
+
+    def exact(self, name: str) -> Tensor | None:
+        """A weight before it was rounded to eight bits; see `exact_weight`."""
+        if not self.form.halves or self.read_one is None:
+            return None
+        if name not in self._halves:
+            shape = self._network.get_parameter(name).shape
+            self._halves[name] = self.read_one(name).reshape(shape)
+        return self._halves[name]
 
     # -- a turn of the whole network ------------------------------------------------------------
 
@@ -127,10 +141,12 @@ class Lodging:
             return
         with torch.inference_mode(False), torch.no_grad():
             for one in self._away:
+                self.stage.count(-one.size)
+                if one.table.get(one.key) is None:
+                    continue  # somebody has taken it out
                 if one.changed:
                     one.home.copy_(one.copy)
                 one.table[one.key] = one.home
-                self.stage.count(-one.size)
         self._away.clear()
 
     def _fetch(self) -> None:
@@ -160,7 +176,7 @@ class Lodging:
         found = []
         for _name, table, key in _tensors(self._network, of_files=True):
             weight = table[key]
-            found.append(_Away(table, key, weight.to("meta"), weight))
+            found.append(_Away(table, key, _like(weight, weight.to("meta")), weight))
             self.stage.count(found[-1].size)
         return found
 
@@ -271,20 +287,26 @@ class _Visit:
 
 
 def lodge(
-    network: torch.nn.Module, form: WeightForm, stage: Stage, refill: Refill | None = None
+    network: torch.nn.Module,
+    form: WeightForm,
+    stage: Stage,
+    refill: Refill | None = None,
+    read_one: ReadOne | None = None,
 ) -> Lodging:
     """Keep a network in this form from now on. Its weights are filled and in their resting formats
     (see `resting`); call it again after they were filled anew.
 
     Args:
         refill: fills the network's tensors from its files; needed if it rests on disk.
+        read_one: reads one weight by its name; needed if weights are kept in 16 bits too.
     """
     lodging = lodging_of(network)
     if lodging is None:
         lodging = Lodging(network, stage)
         object.__setattr__(network, _ATTRIBUTE, lodging)
     lodging.stage = stage
-    lodging.settle(form, refill)
+    lodging.settle(form)
+    lodging.refill, lodging.read_one = refill, read_one
     return lodging
 
 
@@ -307,6 +329,13 @@ def wake(network: torch.nn.Module) -> None:
     lodging = lodging_of(network)
     if lodging is not None:
         lodging.wake()
+
+
+def exact_weight(network: torch.nn.Module, name: str) -> Tensor | None:
+    """The checkpoint's own weight where what rests in the network is a rounded one; None where
+    nothing better is kept (A1111's setting `cache_fp16_weight`)."""
+    lodging = lodging_of(network)
+    return None if lodging is None else lodging.exact(name)
 
 
 def upcast(network: torch.nn.Module) -> bool:

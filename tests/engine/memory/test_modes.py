@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from modules.engine.device import DevicePolicy
-from modules.engine.memory import MemorySettings, Stage, WeightForm, form_of, lodge, upcast, wake
+from modules.engine.memory import (
+    MemorySettings,
+    Stage,
+    WeightForm,
+    exact_weight,
+    form_of,
+    lodge,
+    upcast,
+    wake,
+)
 from modules.engine.memory.forms import DISK, FP8
 from modules.engine.memory.lodging import lodging_of, resting
 from tests.engine.generation.conftest import Studio
@@ -251,6 +260,38 @@ def test_the_setting_fp8_takes_effect_with_the_next_job_and_is_written_down(
     for_xl = plain.make(options={"fp8_storage": "Enable for SDXL"})
     assert np.array_equal(for_xl.pictures[0], before.pictures[0])
     assert "FP8 weight" not in for_xl.extra
+
+
+def test_adapters_compute_from_16_bit_weights_where_the_setting_keeps_them(
+    plain: Studio, half_checkpoint: Path
+) -> None:
+    from safetensors import safe_open
+
+    name = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight"
+    stored = "model.diffusion_model.middle_block.1.transformer_blocks.0.attn1.to_q.weight"
+    with safe_open(half_checkpoint, "pt") as file:
+        own = file.get_tensor(stored)
+    plain.make(options={"fp8_storage": "Enable"})
+    unet = plain.engine.models.current.networks["unet"]
+    assert exact_weight(unet, name) is None
+    kept = plain.make(options={"fp8_storage": "Enable", "cache_fp16_weight": True})
+    unet = plain.engine.models.current.networks["unet"]
+    assert torch.equal(exact_weight(unet, name), own)
+    assert torch.equal(unet.get_parameter(name).to(FULL), own.to(FP8).to(FULL))
+    assert kept.extra["Cache FP16 weight for LoRA"] is True
+
+
+def test_numbers_that_eight_bits_do_not_hold_become_the_largest(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from modules.engine.checkpoints.tensor_file import TensorFile
+
+    file = tmp_path / "large.safetensors"
+    save_file({"w": torch.tensor([1.0, 1000.0, -1e4, 448.0], dtype=torch.float16)}, str(file))
+    weight = torch.empty(4, dtype=FP8)
+    with TensorFile.open(file) as opened:
+        opened.read_into("w", weight)
+    assert weight.to(FULL).tolist() == [1.0, 448.0, -448.0, 448.0]
 
 
 # -- other number formats -------------------------------------------------------------------------
