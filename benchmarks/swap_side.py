@@ -1,8 +1,8 @@
 """The other side of the swap: diffusers' `from_single_file`, in a process of its own.
 
 Reads one JSON object per line from stdin and answers each with one line. `{"make": [paths]}` writes
-random full-size files, `{"load": PATH, "config": FOLDER, "free_first": false}` replaces the pipeline in memory; the former
-one stays until the new one is there, so that a failure leaves it working, or is let go first.
+random full-size files, `{"load": PATH, "config": FOLDER, "free_first": false}` replaces the
+pipeline in memory; the former one stays until the new one is there, or is let go first.
 """
 
 from __future__ import annotations

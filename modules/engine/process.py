@@ -90,6 +90,10 @@ class Office:
             # Only counters are read: no need to wait for the running job.
             self.emit(_answer(self.engine, command))
             return
+        if kind == "cancel_load":
+            if self.engine is not None:
+                self.engine.desk.cancel()
+            return
         if kind == "run":
             # Known from here on, so that an interrupt that follows at once finds it.
             self.board.open(str(command.get("job", {}).get("id", "")))
@@ -158,7 +162,7 @@ def _answer(engine: Engine, command: Command) -> Reply:
         return Reply(id=number, ok=True, payload=engine.carry_out(command))
     except Exception as error:  # the process must outlive any command
         logger.exception("command %s failed", command.get("cmd"))
-        return Reply(id=number, ok=False, payload={"error": engine.sentence(error)})
+        return Reply(id=number, ok=False, payload=engine.refusal(error))
 
 
 def _build_engine(options: argparse.Namespace, office: Office) -> Engine | None:

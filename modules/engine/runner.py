@@ -247,9 +247,9 @@ class Engine:
             "default_parameters": model.default_parameters,
         }
 
-    def sentence(self, error: Exception) -> str:
-        """What an exception means, for people."""
-        return _told(error)[1]
+    def refusal(self, error: Exception) -> dict[str, Any]:
+        """The answer to a command that failed: what its exception means, for people."""
+        return {"error": _told(error)[1], "cancelled": isinstance(error, LoadCancelled)}
 
 
 def paths_from_json(values: Mapping[str, Any]) -> Paths:
@@ -269,6 +269,8 @@ def _told(error: Exception) -> tuple[str, str]:
     """The kind of a failure (see ``Failed``) and its sentence."""
     if isinstance(error, ModelLoadError):
         return "model", error.sentence
+    if isinstance(error, LoadCancelled):
+        return "model", "Loading was cancelled."
     if isinstance(error, ModelFileError):
         return "model", ModelLoadError.of(error, error.path).sentence
     if isinstance(error, NotANumberError):

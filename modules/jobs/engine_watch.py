@@ -29,6 +29,8 @@ class ModelStatus:
     reason: str | None = None
     path: str | None = None
     """Where it lies; the queue groups jobs by it."""
+    resident: tuple[str, ...] = ()
+    """Titles of all models in memory, the one used last at the end."""
 
     def to_json(self) -> dict[str, Any]:
         """The object that the live channel sends."""
@@ -41,6 +43,7 @@ class ModelStatus:
             "vae": self.vae,
             "fraction": round(self.fraction, 3),
             "reason": self.reason,
+            "resident": list(self.resident),
         }
 
 
@@ -125,8 +128,12 @@ class EngineWatch:
                 event.vae,
                 1.0,
                 None,
-                path,
+                event.path or path,
+                tuple(event.resident),
             )
+            return self._loaded
+        if isinstance(event, events.ModelGone):
+            self._loaded = ModelStatus()
             return self._loaded
         if isinstance(event, WORKED) and self._model.state == "loading":
             return self._loaded  # what was loaded was an upscaler or the like

@@ -21,6 +21,10 @@ class LoadFailed(RuntimeError):  # noqa: N818 - reads as what happened
     """A checkpoint could not be loaded; the message names the file and the reason."""
 
 
+class LoadCancelled(LoadFailed):
+    """Somebody did not want to wait for a checkpoint; the one before is still there."""
+
+
 class ModelControl:
     """Asks the engine for checkpoints; remembers which one is on its way."""
 
@@ -60,6 +64,7 @@ class ModelControl:
         """Load one checkpoint with the VAE that the settings name.
 
         Raises:
+            LoadCancelled: somebody ended it; the one before is still there.
             LoadFailed: the engine could not load it; the one before is still there.
         """
         options = self._preparer.options.as_dict()
@@ -75,14 +80,20 @@ class ModelControl:
             )
         finally:
             self._expected = None
+        if reply.payload.get("cancelled"):
+            raise LoadCancelled(f"Loading {info.title} was cancelled.")
         self._failures = 0 if reply.ok else self._failures + 1
         if not reply.ok:
             reason = str(reply.payload.get("error") or "the engine gave no reason")
             self._watch.take(events.ModelFailed(name=info.title, reason=reason))
             raise LoadFailed(f"{info.title} could not be loaded: {reason}")
 
+    def cancel(self) -> bool:
+        """End a load that no job has asked for, within moments. False when there is none."""
+        return self._watch.model.state == "loading" and self._backend.cancel_load()
+
     def unload(self) -> None:
-        """Free the model's memory; the next job loads it again.
+        """Free the memory of all models; the next job loads its own again.
 
         Raises:
             LoadFailed: the engine did not answer.

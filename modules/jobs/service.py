@@ -14,6 +14,7 @@ from modules.jobs.admission import Admission, QueueLimits, taken
 from modules.jobs.backends.base import Backend
 from modules.jobs.batch import BatchRequest
 from modules.jobs.engine_watch import READY, RESTARTING, STARTING, STOPPED, EngineWatch
+from modules.jobs.idle import IdleUnload
 from modules.jobs.inputs import InputStore, StoredInput
 from modules.jobs.models import ModelControl
 from modules.jobs.prepare import JobRequest, Preparer
@@ -68,6 +69,12 @@ class JobService(QueueSteering):
         self.models = ModelControl(backend, preparer, self.engine)
         self.admission = Admission(store, lambda: self.limits, self._seconds_until_room)
         self._worker = Worker(self._take_next, self._run)
+        self._idle = IdleUnload(
+            minutes=lambda: float(preparer.options.get("model_idle_unload_minutes")),
+            busy=lambda: self._current is not None or self.engine.model.state == "loading",
+            model=lambda: self.engine.loaded.path,
+            unload=lambda: self._worker.between_jobs(self.models.unload),
+        )
         self._unsubscribe: Callable[[], None] | None = None
         self._stopped = False
         self._tidied = time.monotonic()
@@ -82,6 +89,7 @@ class JobService(QueueSteering):
         self._recover()
         self.backend.start()
         self._worker.start()
+        self._idle.start()
         if load_first and not self.store.count(QUEUED):
             self._worker.between_jobs(self.models.load_chosen)
         self._worker.nudge()
@@ -96,6 +104,7 @@ class JobService(QueueSteering):
         if self._stopped:
             return
         self._stopped = True
+        self._idle.stop()
         with self._lock:
             current = self._current
             if current is not None:
@@ -110,6 +119,12 @@ class JobService(QueueSteering):
         self._worker.stop(timeout)
         self.keeper.close()
         self.store.close()
+
+    def interrupt(self, job_id: str | None = None, mode: str = "interrupt") -> bool:
+        """Stop the running job soon, or the loading of a checkpoint when no job runs."""
+        if self._current is None and job_id is None and mode == "interrupt":
+            return self.models.cancel()
+        return super().interrupt(job_id, mode)
 
     # ---- submitting
 

@@ -7,6 +7,7 @@ that leave (`swap`). A load that fails leaves the model before it in force.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 from collections.abc import Callable, Mapping
@@ -248,6 +249,7 @@ class ModelManager:
                 hashing.stop()
             self._take_back(swap)
             raise
+        former = self.wanted
         resident = Resident(model, swap.conclude(), vae, notes)
         self._shelf.put_last(resident)
         self._current, self.wanted = resident, (path, vae)
@@ -255,11 +257,27 @@ class ModelManager:
             network.hollow_out()
             swap.dropped = True
         self._settle_on_device(resident)
-        model.settle()
+        self._ask_networks(model, former)
         if swap.dropped:
             self._release()
         progress(1.0)
         return model
+
+    def _ask_networks(self, model: LoadedModel, former: tuple[Path, Path | None] | None) -> None:
+        """Let a family find out what only filled networks tell.
+
+        Raises:
+            ValueError, RuntimeError: the networks fail; the former model is loaded again.
+        """
+        try:
+            model.settle()
+        except (ValueError, RuntimeError):
+            self.unload()
+            self.wanted = former
+            if former is not None and former[0] != model.path:
+                with contextlib.suppress(ModelLoadError):
+                    self.load(*former)
+            raise
 
     def _take_back(self, swap: Swap) -> None:
         """Put the former model in force again; without its weights there is no model any more."""

@@ -1,4 +1,5 @@
-"""The checkpoints of one job: its own, the refiner's, that of the hires pass. One is in memory."""
+"""The checkpoints of one job: its own, the refiner's, that of the hires pass. One is in force; the
+others wait in memory where the budget allows, and are read again each time where it does not."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ import torch
 
 from modules.engine.adapters.files import AdapterFiles
 from modules.engine.checkpoints import LoadedModel
+from modules.engine.checkpoints.errors import LoadCancelled
 from modules.engine.checkpoints.families.base import ModelPlan
+from modules.engine.generation.control import StopSampling
 from modules.requests.errors import RequestError
 from modules.requests.prepared import PreparedJob
 
@@ -30,8 +33,8 @@ class Shelf(Protocol):
 class JobModels:
     """Brings the checkpoint that a pass needs into memory.
 
-    A ``LoadedModel`` is valid until the next load, so nobody keeps one from pass to pass: ask
-    :meth:`use` at the beginning of each.
+    The next load may fill a ``LoadedModel`` with other weights, so nobody keeps one from pass to
+    pass: ask :meth:`use` at the beginning of each.
     """
 
     def __init__(
@@ -75,11 +78,15 @@ class JobModels:
 
         Raises:
             ModelLoadError: it cannot be loaded.
+            StopSampling: the job was interrupted meanwhile.
         """
         path = self._places.get(role, self._places["base"])
         # Weights that were made in inference mode could not be refilled outside of it.
         with torch.inference_mode(False), torch.no_grad():
-            model = self._shelf.load(path, self._vae)
+            try:
+                model = self._shelf.load(path, self._vae)
+            except LoadCancelled as error:
+                raise StopSampling from error
         model.set_tiling(self._tiling)
         self.current = model
         return model

@@ -98,6 +98,12 @@ class Backend(Protocol):
         an engine that is not there, dies or does not answer in time gives such a reply too.
         """
 
+    def cancel_load(self) -> bool:
+        """End the loading of a checkpoint that no job has asked for; the former one stays.
+
+        False when there is no engine. An engine that loads nothing does nothing.
+        """
+
     def subscribe(self, on_event: EventHandler) -> Callable[[], None]:
         """Hear all events of all jobs and of the engine itself; returns the way to unsubscribe.
 

@@ -29,6 +29,7 @@ from modules.requests.events import (
     Hello,
     ImageDone,
     ModelFailed,
+    ModelGone,
     ModelLoading,
     ModelReady,
     Reply,
@@ -170,6 +171,12 @@ class LocalBackend:
             return False
         return child.send({"cmd": "interrupt", "job": run.job, "mode": mode})
 
+    def cancel_load(self) -> bool:
+        """End the loading of a checkpoint; see the protocol."""
+        with self._state:
+            child = self._child
+        return child is not None and child.send({"cmd": "cancel_load"})
+
     def request(self, cmd: str, *, timeout: float = 60.0, **arguments: Any) -> Reply:
         """Send a command and wait for its answer; see the protocol."""
         number = next(self._numbers)
@@ -184,10 +191,7 @@ class LocalBackend:
         try:
             if child is None or not child.send({"cmd": cmd, "id": number, **arguments}):
                 return _no(number, self._refusal or "The engine is not running.")
-            reply = box.get(timeout=max(0.0, deadline - time.monotonic()))
-            if cmd == "unload" and reply.ok:
-                self._forget_model()
-            return reply
+            return box.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             return _no(number, f"The engine did not answer {cmd!r} within {timeout:g} s.")
         finally:
@@ -365,6 +369,16 @@ class LocalBackend:
                 model_vae=event.vae,
                 loading="",
             )
+        if isinstance(event, ModelGone):
+            return replace(
+                now,
+                model_name="",
+                model_title="",
+                model_hash="",
+                model_family="",
+                model_vae=None,
+                loading="",
+            )
         if isinstance(event, ModelFailed):
             return replace(now, loading="", last_error=event.reason)
         if isinstance(event, Failed) and self._refusal:
@@ -372,17 +386,6 @@ class LocalBackend:
         if isinstance(event, (Step, ImageDone, Done, Failed)):
             return replace(now, loading="")  # what was loaded was an upscaler or the like
         return now
-
-    def _forget_model(self) -> None:
-        with self._state:
-            self._status = replace(
-                self._status,
-                model_name="",
-                model_title="",
-                model_hash="",
-                model_family="",
-                model_vae=None,
-            )
 
     def _calm_state(self) -> Any:
         """The state between jobs. Called with the lock held."""
