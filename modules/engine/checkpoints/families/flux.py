@@ -28,6 +28,7 @@ from modules.engine.checkpoints.layouts.flux import latent_channels, read_flux
 from modules.engine.memory import form_of
 
 if TYPE_CHECKING:
+    from modules.engine.checkpoints.loaded import LoadedModel
     from modules.engine.conditioning.conditioning import Conditioning
     from modules.engine.conditioning.towers import TextStates, TextTower
 
@@ -36,6 +37,8 @@ DEV_TOKENS, SCHNELL_TOKENS = 512, 256
 """States that T5 gives, as the two were trained."""
 PATCH = 2
 USUAL_GUIDANCE = 3.5
+MANY_STEPS = 12
+"""More than schnell, which was distilled to 4, has any use for."""
 _CLIP = Missing("CLIP-L", "clip_l.safetensors")
 _T5 = Missing("T5", "t5xxl_fp16.safetensors")
 _VAE_STARTS = ("ae.", "flux")
@@ -100,6 +103,18 @@ class FluxAdapter(FamilyAdapter):
 
         clip, t5 = parts
         return Conditioning(t5.states, clip.pooled)
+
+    def advice(self, model: LoadedModel, request: Mapping[str, Any]) -> str:
+        """See `FamilyAdapter.advice`: these models are distilled from guidance, or to few steps."""
+        wrong = []
+        if float(request.get("cfg_scale") or 0) > 1:
+            guided = bool(model.plan.components["unet"].config.get("guidance_embeds"))
+            instead = " (the Distilled CFG Scale guides it)" if guided else ""
+            wrong.append(f"a CFG scale of 1{instead}")
+        few = model.plan.components["unet"].config.get("guidance_embeds") is False
+        if few and int(request.get("steps") or 0) > MANY_STEPS:
+            wrong.append("4 steps")
+        return f"{model.name} is a FLUX.1 model: try {' and '.join(wrong)}." if wrong else ""
 
 
 def distilled_guidance(request: Mapping[str, Any], plan: ModelPlan) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -15,6 +15,7 @@ from modules.catalog.parts import TextFile, text_files, text_model
 from modules.catalog.sidecar import Sidecar
 from modules.engine.checkpoints.components import ComponentPlan
 from modules.engine.checkpoints.families import folder_parts, separate_parts, vae_file
+from modules.engine.checkpoints.families.advice import distilled_advice
 from modules.engine.checkpoints.families.base import FamilyAdapter, ModelPlan
 from modules.engine.checkpoints.families.separate_parts import Missing
 from modules.engine.checkpoints.families.single_file import (
@@ -27,6 +28,7 @@ from modules.engine.checkpoints.layouts.mmdit import read_mmdit
 from modules.engine.memory import form_of
 
 if TYPE_CHECKING:
+    from modules.engine.checkpoints.loaded import LoadedModel
     from modules.engine.conditioning.conditioner import Conditioner
     from modules.engine.conditioning.conditioning import Conditioning
     from modules.engine.conditioning.towers import TextStates, TextTower
@@ -93,6 +95,10 @@ class Sd3Adapter(FamilyAdapter):
 
         width = networks["unet"].config.joint_attention_dim
         return Conditioner(self.towers(networks, tokenizers), join=partial(join, width=width))
+
+    def advice(self, model: LoadedModel, request: Mapping[str, Any]) -> str:
+        """See `FamilyAdapter.advice`: 3.5 large turbo wants few steps."""
+        return distilled_advice(model.name, request)
 
 
 def join(parts: Sequence[TextStates], *, width: int) -> Conditioning:
