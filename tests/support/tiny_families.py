@@ -71,6 +71,8 @@ class TinyFamily:
     shape: TinyShape
     index: Mapping[str, Any] = field(default_factory=dict)
     """Further entries of model_index.json."""
+    vision: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of `CLIPVisionConfig`; empty without a vision model."""
 
     def __hash__(self) -> int:
         return hash(repr(self))
@@ -94,6 +96,32 @@ def sd2_family(in_channels: int = 4) -> TinyFamily:
         {"text_encoder": TinyText(128)},
         {"attention_head_dim": [1, 2], "sample_size": 8},
         shape,
+    )
+
+
+_SEEN = 96
+"""Width of unCLIP's embedded pictures."""
+VISION: Mapping[str, Any] = {
+    "hidden_size": 128,
+    "intermediate_size": 160,
+    "projection_dim": _SEEN,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 32,
+    "patch_size": 8,
+    "hidden_act": "gelu",
+}
+
+
+def unclip_family() -> TinyFamily:
+    """Stable Diffusion 2.1 unCLIP: told what a picture shows by a vision model of its own."""
+    family = sd2_family()
+    told = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 2 * _SEEN}
+    return replace(
+        family,
+        pipeline="StableUnCLIPImg2ImgPipeline",
+        unet={**family.unet, **told},
+        vision=VISION,
     )
 
 
@@ -179,6 +207,8 @@ class Made:
     unet: Any
     vae: Any
     texts: Mapping[str, Any]
+    seeing: Mapping[str, Any] = field(default_factory=dict)
+    """Vision model and statistics, by diffusers' component names."""
 
 
 @lru_cache(maxsize=8)
@@ -202,10 +232,26 @@ def make(family: TinyFamily, seed: int = 0) -> Made:
         for name, text in family.texts.items():
             made = CLIPTextModelWithProjection if text.projection else CLIPTextModel
             texts[name] = made(CLIPTextConfig(**text.config()))
-        for network in (unet, vae, *texts.values()):
+        seeing = _seeing(family) if family.vision else {}
+        for network in (unet, vae, *texts.values(), *seeing.values()):
             _enliven(network)
             network.eval().requires_grad_(False)
-    return Made(family, unet, vae, texts)
+    return Made(family, unet, vae, texts, seeing)
+
+
+def _seeing(family: TinyFamily) -> dict[str, Any]:
+    import torch
+    from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import (
+        StableUnCLIPImageNormalizer,
+    )
+    from transformers.models.clip.configuration_clip import CLIPVisionConfig
+    from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
+
+    normaliser = StableUnCLIPImageNormalizer(family.vision["projection_dim"])
+    normaliser.mean = torch.nn.Parameter(torch.randn_like(normaliser.mean))
+    normaliser.std = torch.nn.Parameter(1 + torch.rand_like(normaliser.std))
+    encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**family.vision))
+    return {"image_encoder": encoder, "image_normalizer": normaliser}
 
 
 def _unet_config(family: TinyFamily) -> dict[str, Any]:
@@ -268,7 +314,25 @@ def original(made: Made, without: tuple[str, ...] = ()) -> dict[str, torch.Tenso
     for component, network in made.texts.items():
         if component not in without:
             state |= _original_text(made.family, component, network)
+    if made.seeing:
+        state |= _original_vision(made.seeing["image_encoder"])
+        for name, value in made.seeing["image_normalizer"].state_dict().items():
+            state[f"noise_augmentor.data_{name}"] = value
     return state
+
+
+def _original_vision(network: Any) -> dict[str, torch.Tensor]:
+    state = {k.removeprefix("vision_model."): v for k, v in network.state_dict().items()}
+    found = {
+        "class_embedding": state["embeddings.class_embedding"],
+        "positional_embedding": state["embeddings.position_embedding.weight"],
+        "conv1.weight": state["embeddings.patch_embedding.weight"],
+        "proj": state["visual_projection.weight"].T.contiguous(),
+    }
+    for kind in ("weight", "bias"):
+        found[f"ln_pre.{kind}"] = state[f"pre_layrnorm.{kind}"]
+        found[f"ln_post.{kind}"] = state[f"post_layernorm.{kind}"]
+    return {"embedder.model.visual." + k: v for k, v in {**found, **_blocks(state, 0)}.items()}
 
 
 def _told_key(key: str, shape: TinyShape) -> str:
@@ -304,6 +368,14 @@ def open_clip(network: Any, prefix: str, unused_layers: int = 0) -> dict[str, to
     width = renamed["ln_final.weight"].shape[0]
     projection = state.get("text_projection.weight", torch.zeros(width, width))
     renamed["text_projection"] = projection.T.contiguous()
+    renamed |= _blocks(state, unused_layers)
+    return {prefix + key: value for key, value in renamed.items()}
+
+
+def _blocks(state: Mapping[str, torch.Tensor], unused_layers: int) -> dict[str, torch.Tensor]:
+    import torch
+
+    renamed: dict[str, torch.Tensor] = {}
     layers = 1 + max(int(k.split(".")[2]) for k in state if k.startswith("encoder.layers."))
     for layer in range(layers + unused_layers):
         source = f"encoder.layers.{min(layer, layers - 1)}."
@@ -316,7 +388,7 @@ def open_clip(network: Any, prefix: str, unused_layers: int = 0) -> dict[str, to
                 renamed[f"{block}{ours}.{kind}"] = value if layer < layers else value * 3
             fused = [state[f"{source}self_attn.{one}_proj.{kind}"] for one in "qkv"]
             renamed[f"{block}attn.in_proj_{kind}"] = torch.cat(fused)
-    return {prefix + key: value for key, value in renamed.items()}
+    return renamed
 
 
 def _as_average(key: str) -> str:
@@ -369,6 +441,12 @@ def _write_folder(
         tokenizer = name.replace("text_encoder", "tokenizer")
         index[tokenizer] = ["transformers", "CLIPTokenizer"]
         _tokenizer(folder / tokenizer, zero_pad=sd2 or name.endswith("2"))
+    for name, network in made.seeing.items():
+        library = "transformers" if name == "image_encoder" else "stable_diffusion"
+        index[name] = [library, type(network).__name__]
+        config = dict(family.vision) if name == "image_encoder" else {"embedding_dim": _SEEN}
+        stem = "model" if name == "image_encoder" else "diffusion_pytorch_model"
+        _component(folder / name, network, config, dtype, stem)
     _json(folder / "scheduler" / "scheduler_config.json", scheduler_config(prediction_type))
     _json(folder / "model_index.json", index)
     return folder
@@ -379,8 +457,9 @@ def _component(folder: Path, network: Any, config: dict[str, Any], dtype: str, s
     head = {"_class_name": name, "_diffusers_version": "0.42.1"}
     state = dict(network.state_dict())
     if name.startswith("CLIP"):
-        head = {"architectures": [name], "model_type": "clip_text_model"}
-        whole = ("text_model.", "text_projection.")
+        kind = "vision" if "Vision" in name else "text"
+        head = {"architectures": [name], "model_type": f"clip_{kind}_model"}
+        whole = ("text_model.", "text_projection.", "vision_model.", "visual_projection.")
         state = {k if k.startswith(whole) else f"text_model.{k}": v for k, v in state.items()}
     _json(folder / "config.json", {**head, **config})
     _save(folder / f"{stem}.safetensors", state, dtype)

@@ -42,6 +42,20 @@ _TEXT_KEYS = frozenset(
         "projection_dim",
     }
 )
+_VISION_KEYS = frozenset(
+    {
+        "hidden_size",
+        "intermediate_size",
+        "projection_dim",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "num_channels",
+        "image_size",
+        "patch_size",
+        "hidden_act",
+        "layer_norm_eps",
+    }
+)
 _VAE_BLOCKS = frozenset({"DownEncoderBlock2D", "UpDecoderBlock2D"})
 
 
@@ -89,6 +103,24 @@ def build_clip_text_projection(config: Mapping[str, Any]) -> torch.nn.Module:
     return CLIPTextModelWithProjection(CLIPTextConfig(**arguments))
 
 
+def build_clip_vision_projection(config: Mapping[str, Any]) -> torch.nn.Module:
+    """transformers' `CLIPVisionModelWithProjection`."""
+    make_torchvision_importable()
+    from transformers.models.clip.configuration_clip import CLIPVisionConfig
+    from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
+
+    told = {key: value for key, value in config.items() if key in _VISION_KEYS}
+    arguments = known_arguments(CLIPVisionConfig, told)
+    return CLIPVisionModelWithProjection(CLIPVisionConfig(**arguments))
+
+
+def build_image_normaliser(config: Mapping[str, Any]) -> torch.nn.Module:
+    """The statistics that unCLIP models bring for the embeddings of pictures."""
+    from modules.engine.checkpoints.families.unclip import ImageNormaliser
+
+    return ImageNormaliser(**known_arguments(ImageNormaliser, config))
+
+
 def build_taesd_decoder(config: Mapping[str, Any]) -> torch.nn.Module:
     """The decoder of diffusers' `AutoencoderTiny`."""
     make_torchvision_importable()
@@ -113,6 +145,8 @@ BUILDERS: Mapping[str, Callable[[Mapping[str, Any]], torch.nn.Module]] = {
     "vae": build_vae,
     "clip_text": build_clip_text,
     "clip_text_projection": build_clip_text_projection,
+    "clip_vision_projection": build_clip_vision_projection,
+    "image_normaliser": build_image_normaliser,
     "taesd_decoder": build_taesd_decoder,
     **TRANSFORMER_BUILDERS,
 }

@@ -50,6 +50,8 @@ class PictureFacts:
     """The job's effective settings."""
     request: Mapping[str, Any] = field(default_factory=dict)
     """The job's request."""
+    summary: torch.Tensor | None = None
+    """What `FamilyAdapter.summary` said about the picture that the job starts from, if any."""
 
 
 class FamilyAdapter(ABC):
@@ -91,6 +93,13 @@ class FamilyAdapter(ABC):
         `negative`: for the rows of the negative prompt. Nothing, for most families.
         """
         return {}
+
+    def summary(
+        self, networks: Mapping[str, torch.nn.Module], pixels: torch.Tensor
+    ) -> torch.Tensor | None:
+        """What pictures [batch, 3, height, width] in [-1, 1] show, [batch, width], for families
+        that are told; None for most."""
+        return None
 
     def join(self, parts: Sequence[TextStates]) -> Conditioning:
         """One conditioning of what the towers say about some texts; see `Join`."""

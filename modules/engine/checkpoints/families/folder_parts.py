@@ -54,6 +54,27 @@ def clip_text(
     return _plan(folder, kind, "text encoder", {**config, **told.get(name, {})}, names)
 
 
+def clip_vision(folder: FolderFacts, told: Told, name: str) -> ComponentPlan:
+    """Plan a CLIP vision model of the folder; see `unet` for what it raises."""
+    config = _config(folder, name, "vision model", "CLIPVisionModelWithProjection")
+    names = names_of(folder, name, "vision model")
+    table = {one: one for one in names if not one.endswith("embeddings.position_ids")}
+    return _plan(
+        folder,
+        "clip_vision_projection",
+        "vision model",
+        {**config, **told.get(name, {})},
+        names.renamed(table),
+    )
+
+
+def statistics(folder: FolderFacts, told: Told, name: str) -> ComponentPlan:
+    """Plan the statistics of an unCLIP folder; see `unet` for what it raises."""
+    part = "embedding's statistics"
+    config = _config(folder, name, part, "StableUnCLIPImageNormalizer")
+    return _plan(folder, "image_normaliser", part, config, names_of(folder, name, part))
+
+
 def tokenizer(folder: FolderFacts, name: str, shipped: Path) -> Path:
     """The folder's tokenizer, or the shipped one when it has none."""
     own = folder.path / name

@@ -15,8 +15,8 @@ from modules.catalog.header import Header
 from modules.catalog.parts import TextFile, text_files, text_model
 from modules.catalog.sidecar import Sidecar
 from modules.engine.checkpoints.components import ComponentPlan
-from modules.engine.checkpoints.families import folder_parts, sd1, vae_file
-from modules.engine.checkpoints.families.base import ModelPlan
+from modules.engine.checkpoints.families import folder_parts, sd1, unclip, vae_file
+from modules.engine.checkpoints.families.base import ModelPlan, PictureFacts
 from modules.engine.checkpoints.families.single_file import (
     defaults_of,
     no_text_encoder,
@@ -33,10 +33,11 @@ from modules.engine.checkpoints.families.training import (
     told_training,
 )
 from modules.engine.checkpoints.layouts.names import Names
-from modules.engine.checkpoints.layouts.original_unet import read_original_unet
+from modules.engine.checkpoints.layouts.original_unet import CLASS, LABEL, read_original_unet
 from modules.engine.memory import form_of
 
 if TYPE_CHECKING:
+    from modules.engine.conditioning.conditioning import Conditioning
     from modules.engine.conditioning.towers import TextTower
 
 logger = logging.getLogger("easel.engine")
@@ -49,6 +50,7 @@ PAD = 0
 """OpenCLIP fills up with id 0, not with the end token."""
 OWN_SIDE = {EPSILON: 64, VELOCITY: 96}
 """Side in latent pixels of what models of either kind were trained on."""
+_LABEL = LABEL.format(0) + ".weight"
 VELOCITY_BELOW = -1.0
 """Mean difference between output and input at the highest noise level, see `probe`."""
 
@@ -66,6 +68,43 @@ class Sd2Adapter(sd1.Sd1Adapter):
 
         network, tokenizer = networks["text_encoder"], tokenizers["text_encoder"]
         return (ClipTower(network, tokenizer, skips=NEVER, pad=PAD),)
+
+    def predict(
+        self,
+        network: torch.nn.Module,
+        x: torch.Tensor,
+        timestep: torch.Tensor,
+        conditioning: Conditioning,
+        added: Mapping[str, torch.Tensor] | None,
+    ) -> torch.Tensor:
+        """See `FamilyAdapter.predict`; unCLIP's `added` holds "class_labels" [batch, width]."""
+        dtype = form_of(network).dtype
+        output = network(
+            x.to(dtype),
+            timestep,
+            encoder_hidden_states=conditioning.context.to(dtype),
+            class_labels=added["class_labels"].to(dtype) if added else None,
+            return_dict=False,
+        )[0]
+        return output.to(x.dtype)
+
+    def added_conditioning(
+        self, plan: ModelPlan, picture: PictureFacts, *, negative: bool = False
+    ) -> Mapping[str, torch.Tensor]:
+        """unCLIP: what the picture shows; zeros for the negative prompt and without a picture."""
+        config = plan.components["unet"].config
+        if config.get("class_embed_type") != "projection":
+            return {}
+        if negative or picture.summary is None:
+            width = int(config["projection_class_embeddings_input_dim"])
+            return {"class_labels": torch.zeros(1, width)}
+        return {"class_labels": picture.summary}
+
+    def summary(
+        self, networks: Mapping[str, torch.nn.Module], pixels: torch.Tensor
+    ) -> torch.Tensor | None:
+        """See `FamilyAdapter.summary`; only unCLIP models are told what a picture shows."""
+        return unclip.picture_summary(networks, pixels)
 
     def settled(self, plan: ModelPlan, networks: Mapping[str, torch.nn.Module]) -> ModelPlan:
         """Find out whether the network predicts noise or v, when nothing has said so."""
@@ -103,6 +142,9 @@ class Sd2Loader:
             **told_training(header),
             **told.get("scheduler", {}),
         }
+        told_pictures = _LABEL in names
+        if told_pictures:
+            scheduler = {"prediction_type": VELOCITY, **scheduler}
         kind = scheduler.get("prediction_type")
         unet = planned(header.path, "unet", "UNet", lambda: _unet(names, defaults, kind), told)
         text = _text_file(header, unet, configs)
@@ -118,6 +160,8 @@ class Sd2Loader:
             ),
             "vae": planned_vae(header, vae, defaults, told, sd1.USUAL_VAE),
         }
+        if told_pictures:
+            components |= unclip.file_parts(header, told)
         tokenizers = {"text_encoder": configs / "tokenizers" / "clip"}
         return ModelPlan(
             KEY,
@@ -140,6 +184,8 @@ class Sd2Loader:
             "text_encoder": folder_parts.clip_text(folder, told, "text_encoder"),
             "vae": vae or folder_parts.vae(folder, told),
         }
+        if components["unet"].config.get("class_embed_type") == "projection":
+            components |= unclip.read_folder_parts(folder, told)
         scheduler = {
             **defaults_of(configs / "sd2", "scheduler"),
             **folder.configs.get("scheduler", {}),
@@ -176,7 +222,9 @@ def probe(network: torch.nn.Module) -> float:
 
 def _unet(names: Names, defaults: Path, kind: str | None) -> tuple[dict[str, Any], Names]:
     known = {**defaults_of(defaults, "unet"), "sample_size": OWN_SIDE.get(kind, 64)}
-    read = read_original_unet(names, known, wide_heads=True)
+    read = read_original_unet(names, known, label=CLASS, wide_heads=True)
+    if _LABEL in names:
+        read.config["class_embed_type"] = "projection"
     return read.config, read.names
 
 

@@ -14,7 +14,7 @@ from modules.engine.checkpoints.layouts.clip_text import HEAD_WIDTH
 from modules.engine.checkpoints.layouts.names import Names
 from modules.engine.checkpoints.layouts.original_unet import LayoutError
 
-_BLOCK = "transformer.resblocks.{}."
+BLOCK = "transformer.resblocks.{}."
 _ENDS = {
     "token_embedding.weight": "embeddings.token_embedding.weight",
     "positional_embedding": "embeddings.position_embedding.weight",
@@ -53,20 +53,20 @@ def _read(
     names: Names, defaults: Mapping[str, Any], unused_layers: int, projection: bool
 ) -> tuple[dict[str, Any], Names]:
     prefix = "text_model." if projection else ""
-    layers = names.count(_BLOCK + "ln_1.weight") - unused_layers
+    layers = names.count(BLOCK + "ln_1.weight") - unused_layers
     if layers < 1:
         raise LayoutError("the text encoder has too few layers")
     weights = {prefix + new: names[old] for old, new in _ENDS.items()}
     for layer in range(layers):
-        old, new = _BLOCK.format(layer), f"{prefix}encoder.layers.{layer}."
-        weights.update(_block(names, old, new))
+        old, new = BLOCK.format(layer), f"{prefix}encoder.layers.{layer}."
+        weights.update(block(names, old, new))
     vocabulary, width = names.shape("token_embedding.weight")
     config = {
         **defaults,
         "vocab_size": vocabulary,
         "hidden_size": width,
         "max_position_embeddings": names.shape("positional_embedding")[0],
-        "intermediate_size": names.shape(_BLOCK.format(0) + "mlp.c_fc.weight")[0],
+        "intermediate_size": names.shape(BLOCK.format(0) + "mlp.c_fc.weight")[0],
         "num_hidden_layers": layers,
         "num_attention_heads": max(1, width // HEAD_WIDTH),
     }
@@ -77,8 +77,8 @@ def _read(
     return config, Names(weights)
 
 
-def _block(names: Names, old: str, new: str) -> dict[str, Source]:
-    """The weights of one layer."""
+def block(names: Names, old: str, new: str) -> dict[str, Source]:
+    """The weights of one layer, with the fused attention told apart."""
     found = {}
     for theirs, ours in _PARTS.items():
         for kind in ("weight", "bias"):
