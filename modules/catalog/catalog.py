@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from modules.catalog.dictionaries import Dictionaries
 from modules.catalog.families import family_defaults
 from modules.catalog.hashes import HashCache, HashingStopped
 from modules.catalog.hashing import BackgroundHasher
+from modules.catalog.network_hashes import network_hashes
 from modules.catalog.networks import EmbeddingInfo, HypernetworkInfo, LoraInfo, Networks
 from modules.catalog.scan import PICKLE_SUFFIXES, SAFE_SUFFIX, Found, scan
 from modules.catalog.sidecar import Sidecar, read_sidecar_leniently, sidecar_path
@@ -31,8 +32,8 @@ from modules.catalog.vaes import (
     AUTOMATIC,
     NONE,
     VaeInfo,
-    automatic_vae,
     is_beside_checkpoint,
+    preferred_vae,
     scan_vaes,
 )
 from modules.prompts.translation import Dictionary
@@ -132,19 +133,32 @@ class Catalog:
         return [vae for vae in self._vaes if not vae.problem]
 
     def find_vae(
-        self, name: str | None, checkpoint: CheckpointInfo | None = None
+        self,
+        name: str | None,
+        checkpoint: CheckpointInfo | None = None,
+        *,
+        overrides: bool = True,
     ) -> VaeInfo | None:
         """The VAE file that a setting of `sd_vae` means for a checkpoint; None for its own VAE.
+
+        A name wins over what is noted for the checkpoint and over a file named after it; with
+        `overrides=False` (A1111's `sd_vae_overrides_per_model_preferences`) these come first.
 
         Raises:
             RequestError: the file exists but cannot be used; says why.
             NotFoundInList: there is none of this name.
         """
         self._known()
-        if not name or name.lower() == AUTOMATIC.lower():
-            if self._default_vae is not None:
-                return self._default_vae
-            return automatic_vae(checkpoint, self._vaes) if checkpoint else None
+        automatic = not name or name.lower() in ("auto", AUTOMATIC.lower())
+        if automatic and self._default_vae is not None:
+            return self._default_vae
+        if checkpoint is not None and (automatic or not overrides):
+            preference = preferred_vae(checkpoint, self._vaes)
+            if preference is not None:
+                return preference.vae
+        return None if automatic else self._named_vae(str(name))
+
+    def _named_vae(self, name: str) -> VaeInfo | None:
         if name == NONE:
             return None
         for vae in self._vaes:
@@ -161,6 +175,13 @@ class Catalog:
     def loras(self) -> list[LoraInfo]:
         """LoRA files, good and bad (see `problem`)."""
         return self.networks.loras()
+
+    def loras_of_hashes(self, hashes: Iterable[str]) -> dict[str, str]:
+        """The name in prompts of the LoRA of each hash, for those that are here and were hashed."""
+        named = (self.options or {}).get("lora_preferred_name", "Alias from file")
+        infos = self.networks.loras_of_hashes(hashes, network_hashes(self.paths.cache))
+        by_alias = named != "Filename"
+        return {digest: info.alias if by_alias else info.name for digest, info in infos.items()}
 
     def hypernetworks(self) -> list[HypernetworkInfo]:
         """Hypernetworks, good and bad (see `problem`)."""

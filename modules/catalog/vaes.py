@@ -9,7 +9,7 @@ from pathlib import Path
 from modules.catalog.checkpoints import CheckpointInfo
 from modules.catalog.errors import ModelFileError, UnsupportedModelError
 from modules.catalog.kinds import is_vae
-from modules.catalog.scan import scan
+from modules.catalog.scan import PICKLE_SUFFIXES, SAFE_SUFFIX, scan
 from modules.catalog.sidecar import read_sidecar_leniently
 from modules.catalog.weights import weights_header
 from modules.requests.errors import RequestError, shorten
@@ -50,21 +50,42 @@ def is_beside_checkpoint(path: Path) -> bool:
     return path.stem.lower().endswith(".vae")
 
 
-def automatic_vae(info: CheckpointInfo, vaes: Sequence[VaeInfo]) -> VaeInfo | None:
-    """The VAE that belongs to a checkpoint: its sidecar's wish, else one named after it."""
+@dataclass(frozen=True)
+class Preference:
+    """What is noted for a checkpoint."""
+
+    vae: VaeInfo | None
+    """None: the one inside of it."""
+
+
+def preferred_vae(info: CheckpointInfo, vaes: Sequence[VaeInfo]) -> Preference | None:
+    """The VAE of a checkpoint as A1111 finds it: what its notes say, else a file named after it.
+
+    None when nothing is noted and no file bears its name.
+    """
     usable = [vae for vae in vaes if not vae.problem]
     wish = read_sidecar_leniently(info.path).vae_file
     if wish == NONE:
-        return None
+        return Preference(None)
     for vae in usable:
         if wish and vae.name == wish:
-            return vae
+            return Preference(vae)
     stem = info.stem.lower()
-    for vae in usable:
-        name = vae.path.stem.lower().removesuffix(".vae")
-        if name == stem:
-            return vae
-    return None
+    named = [vae for vae in usable if _is_named_after(vae.path, stem)]
+    # "apple.vae" is apple's whatever else begins with its name.
+    named.sort(key=lambda vae: vae.path.stem.lower().removesuffix(".vae") != stem)
+    return Preference(named[0]) if named else None
+
+
+def _is_named_after(vae: Path, stem: str) -> bool:
+    """Whether a VAE bears a checkpoint's name or one that goes on from it, and no other's."""
+    name = vae.stem.lower().removesuffix(".vae")
+    if name == stem:
+        return True
+    goes_on = name.startswith(stem) and not name[len(stem)].isalnum()
+    own = vae.stem[: len(name)]
+    others = (vae.with_name(own + suffix) for suffix in (SAFE_SUFFIX, *PICKLE_SUFFIXES))
+    return goes_on and not any(other != vae and other.exists() for other in others)
 
 
 def vae_at(path: str) -> VaeInfo:

@@ -69,7 +69,7 @@ class ModelControl:
         """
         options = self._preparer.options.as_dict()
         try:
-            vae = self._preparer.vae_for(options.get("sd_vae"), info)
+            vae = self._preparer.vae_for(options.get("sd_vae"), info, options)
         except RequestError as error:
             log.warning("%s", error.sentence)
             vae = None

@@ -144,9 +144,7 @@ class Preparer:
             client=client,
         )
 
-    def _model(
-        self, asked: MergeRequest | ConvertRequest, job_id: str, client: str
-    ) -> PreparedJob:
+    def _model(self, asked: MergeRequest | ConvertRequest, job_id: str, client: str) -> PreparedJob:
         """A job that makes a model; its name stands where others have a prompt."""
         settler = ModelSettler(self.catalog)
         request, resources = (
@@ -248,13 +246,16 @@ class Preparer:
                 )
         return info
 
-    def vae_for(self, name: object, checkpoint: CheckpointInfo) -> str | None:
+    def vae_for(
+        self, name: object, checkpoint: CheckpointInfo, options: Mapping[str, Any] | None = None
+    ) -> str | None:
         """Path of the separate VAE that a setting means for a checkpoint, or None for its own.
 
         Raises:
             RequestError: there is no such VAE, or it cannot be used.
         """
-        vae = self.catalog.find_vae(str(name or ""), checkpoint)
+        overrides = (options or {}).get("sd_vae_overrides_per_model_preferences", True)
+        vae = self.catalog.find_vae(str(name or ""), checkpoint, overrides=bool(overrides))
         return None if vae is None else str(vae.path)
 
     def _vae(
@@ -266,7 +267,7 @@ class Preparer:
     ) -> str | None:
         name = effective.get("sd_vae")
         try:
-            return self.vae_for(name, checkpoint)
+            return self.vae_for(name, checkpoint, effective)
         except RequestError as error:
             if request.override_settings.get("sd_vae"):
                 raise

@@ -391,6 +391,39 @@ def test_vae_files_are_found_and_matched_by_a1111s_rules(catalog: Catalog, paths
         catalog.find_vae("missing.safetensors")
 
 
+def test_what_is_noted_for_a_checkpoint_may_come_before_the_chosen_vae(
+    catalog: Catalog, paths: Paths
+) -> None:
+    for name in ("apple", "apple2", "pear", "plum"):
+        write_checkpoint(paths.checkpoints / f"{name}.safetensors")
+    for name in ("nice", "apple2", "apple-soft", "noted"):
+        write_tensors(paths.vae / f"{name}.safetensors", VAE)
+    (paths.checkpoints / "pear.json").write_text('{"vae": "noted.safetensors"}')
+    (paths.checkpoints / "plum.json").write_text('{"vae": "None"}')
+
+    def found(name: str, checkpoint: str, **more: bool) -> str | None:
+        vae = catalog.find_vae(name, catalog.find_checkpoint(f"{checkpoint}.safetensors"), **more)
+        return vae.name if vae else None
+
+    automatic = {name: found("Automatic", name) for name in ("apple", "apple2", "pear", "plum")}
+    assert automatic == {
+        "apple": "apple-soft.safetensors",
+        "apple2": "apple2.safetensors",
+        "pear": "noted.safetensors",
+        "plum": None,
+    }
+    assert found("auto", "pear") == "noted.safetensors"
+    for name in automatic:
+        assert found("nice", name) == "nice.safetensors"
+        if name != "plum":
+            assert found("nice", name, overrides=False) == automatic[name]
+    assert found("nice", "plum", overrides=False) is None, "its own is noted"
+    write_checkpoint(paths.checkpoints / "grape.safetensors")
+    catalog.refresh()
+    assert found("nice", "grape", overrides=False) == "nice.safetensors", "nothing is noted"
+    assert found("None", "pear", overrides=False) == "noted.safetensors"
+
+
 def test_the_vae_of_the_command_line_is_what_automatic_means(paths: Paths, tmp_path: Path) -> None:
     write_checkpoint(paths.checkpoints / "apple.safetensors")
     write_tensors(paths.checkpoints / "apple.vae.safetensors", VAE)
