@@ -20,9 +20,7 @@ def _packed(build: Build, **sizes: int) -> object:
 
 
 @pytest.mark.parametrize("kind", ["dev", "schnell"])
-def test_flux_equals_the_pipeline(
-    studio: Studio, build: Build, tmp_path: Path, kind: str
-) -> None:
+def test_flux_equals_the_pipeline(studio: Studio, build: Build, tmp_path: Path, kind: str) -> None:
     model = build(flux(kind))
     ours = made(studio, model.folder, cfg_scale=1.0)
     length = 512 if kind == "dev" else 256

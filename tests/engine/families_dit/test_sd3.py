@@ -13,9 +13,7 @@ from tests.support.tiny_dit import original_transformer, sd3, write_part, write_
 
 
 @pytest.mark.parametrize("kind", ["medium", "3.5 medium", "3.5 large"])
-def test_sd3_equals_the_pipeline(
-    studio: Studio, build: Build, tmp_path: Path, kind: str
-) -> None:
+def test_sd3_equals_the_pipeline(studio: Studio, build: Build, tmp_path: Path, kind: str) -> None:
     model = build(sd3(kind))
     ours = made(studio, model.folder)
     other = theirs(model.pipe, negative_prompt=NEGATIVE, guidance_scale=4.0, latents=noise())
@@ -37,9 +35,7 @@ def test_the_single_files_of_these_tests_are_what_diffusers_takes_for_sd3(build:
     assert all(bool((back[name] == value).all()) for name, value in state.items())
 
 
-def test_without_t5_zeros_stand_in_its_place(
-    studio: Studio, build: Build, tmp_path: Path
-) -> None:
+def test_without_t5_zeros_stand_in_its_place(studio: Studio, build: Build, tmp_path: Path) -> None:
     model = build(sd3(t5=False))
     ours = made(studio, model.folder)
     other = theirs(model.pipe, negative_prompt=NEGATIVE, guidance_scale=4.0, latents=noise())
