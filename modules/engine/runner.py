@@ -207,6 +207,10 @@ class Engine:
         """What a checkpoint is, from its headers alone; see `ModelDesk.examine`."""
         return self.desk.examine(checkpoint, vae)
 
+    def make_room(self) -> None:
+        """Bring checkpoints that wait on the device into main memory."""
+        self.models.make_room()
+
     # -- commands -----------------------------------------------------------------------------
 
     def carry_out(self, command: Mapping[str, Any]) -> dict[str, Any]:

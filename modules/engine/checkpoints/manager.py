@@ -164,6 +164,14 @@ class ModelManager:
             for name, network in resident.networks.items()
         )
 
+    def make_room(self) -> None:
+        """Let the models that wait on the device do so in main memory: a job needs the space."""
+        own = list(self._current.networks.values()) if self._current else []
+        for network in self._shelf.networks():
+            if network not in own and network.may_move and network.device.type != "cpu":
+                self._dismiss_owners(network)
+                network.put_away()
+
     def unload(self) -> None:
         """Free the memory of all models; `reload` or the next `load` brings one back."""
         for resident in self._shelf:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from modules.engine.checkpoints.vae_codec import VaeCodec
+from modules.engine.memory.lodging import wake
 from modules.settings.atomic import write_json
 
 logger = logging.getLogger("easel.engine")
@@ -86,6 +87,7 @@ def patchwork(side: int, cell: int) -> torch.Tensor:
 
 def fingerprint(codec: VaeCodec) -> str:
     """A short hash that tells VAEs apart by their outermost weights, without reading all."""
+    wake(codec.network)
     digest = hashlib.sha256(f"{codec.scaling_factor},{codec.shift_factor}".encode())
     state = codec.network.state_dict()
     for name in _FINGERPRINTED:

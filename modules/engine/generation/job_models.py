@@ -29,6 +29,9 @@ class Shelf(Protocol):
     def examine(self, checkpoint: str, vae: str | None = None) -> ModelPlan:
         """What a checkpoint is, without loading it."""
 
+    def make_room(self) -> None:
+        """Bring checkpoints that wait on the device into main memory."""
+
 
 class JobModels:
     """Brings the checkpoint that a pass needs into memory.
@@ -90,6 +93,10 @@ class JobModels:
         model.set_tiling(self._tiling)
         self.current = model
         return model
+
+    def make_room(self) -> None:
+        """Memory is short: checkpoints that wait do so in main memory."""
+        self._shelf.make_room()
 
     def _check(self, role: str, base: LoadedModel) -> None:
         plan = self._shelf.examine(self._places[role], self._vae)

@@ -31,6 +31,9 @@ class InMemory(Protocol):
 
     current: LoadedModel
 
+    def make_room(self) -> None:
+        """Bring models that wait on the device into main memory."""
+
 
 class Ladder:
     """The rungs that any work of one job may take; sampling and decoding have more of their own."""
@@ -66,7 +69,8 @@ class Ladder:
     # -- rungs: each says whether it changed anything -------------------------------------------
 
     def free(self) -> bool:
-        """Empty the caches; what else has failed is begun again."""
+        """Empty the caches and send other models off the device; what failed is begun again."""
+        self._models.make_room()
         free_caches(self._models.current.device)
         self.take("caches emptied", "Memory ran out; caches were emptied and the step begun again.")
         return True

@@ -143,6 +143,7 @@ class Codec:
             self._enable_tiles(network)
 
     def _free(self) -> bool:
+        self._models.make_room()
         free_caches(self._models.current.device)
         self.ladder.take("caches emptied", "Memory ran out; caches were emptied.")
         return True
