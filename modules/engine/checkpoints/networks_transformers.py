@@ -63,7 +63,30 @@ def build_t5_encoder(config: Mapping[str, Any]) -> torch.nn.Module:
     only_known(arguments, _FEED_FORWARD, "feed_forward_proj")
     made = T5Config(**arguments)
     made.use_cache = made.is_encoder_decoder = made.is_decoder = False
-    return T5Stack(made)
+    stack = T5Stack(made)
+    for block in stack.block:
+        feed = block.layer[-1].DenseReluDense
+        feed.forward = _FeedForward(feed)
+    return stack
+
+
+class _FeedForward:
+    """T5's feed-forward part in the number format of its input.
+
+    transformers' own brings the input into the format that the last matrix rests in, which is no
+    format to compute in when weights are kept in eight bits.
+    """
+
+    def __init__(self, part: torch.nn.Module) -> None:
+        self._part = part
+        self._entrances = [part.wi_0, part.wi_1] if hasattr(part, "wi_0") else [part.wi]
+
+    def __call__(self, states: torch.Tensor) -> torch.Tensor:
+        """States [batch, tokens, width], as before."""
+        inner = self._part.act(self._entrances[0](states))
+        for gate in self._entrances[1:]:
+            inner = inner * gate(states)
+        return self._part.wo(inner)
 
 
 TRANSFORMER_BUILDERS: Mapping[str, Callable[[Mapping[str, Any]], torch.nn.Module]] = {

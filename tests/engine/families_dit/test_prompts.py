@@ -28,6 +28,17 @@ def test_t5s_states_are_those_of_transformers(schnell: LoadedModel, build: Build
     torch.testing.assert_close(ours.pooled, pooled, rtol=1e-4, atol=1e-5)
 
 
+def test_t5_computes_in_the_format_of_its_input_when_it_rests_in_eight_bits(
+    studio: Studio, build: Build
+) -> None:
+    folder = build(flux("schnell")).folder
+    job = {**JOB, "cfg_scale": 1.0}
+    small = studio.make(
+        checkpoint=folder, options={**OPTIONS, "fp8_storage": "Enable"}, **job
+    ).pictures
+    assert 0 < difference(small[0], made(studio, folder, **job)) < 40
+
+
 def test_emphasis_scales_t5s_states_and_no_others(schnell: LoadedModel) -> None:
     conditioner = schnell.conditioner
     plain = conditioner.encode("red apple").context
