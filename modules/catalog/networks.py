@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from modules.catalog.cards.family_guess import family_of_adapter
 from modules.catalog.embedding_images import IMAGE_SUFFIXES, embedding_of_image
 from modules.catalog.errors import ModelFileError, UnsupportedModelError
+from modules.catalog.hashes import HashCache
 from modules.catalog.header import Header
 from modules.catalog.kinds import is_embedding, is_lora
 from modules.catalog.scan import Found, scan
@@ -51,9 +52,8 @@ class EmbeddingInfo:
         if self.problem or not model or not self.widths or sorted(self.widths) == sorted(model):
             return self.problem
         ours, theirs = (" + ".join(map(str, sorted(one))) for one in (self.widths, model))
-        return (
-            f"{self.path.name}: has vectors of {ours}, the checkpoint's text encoder has {theirs}"
-        )
+        name = self.path.name
+        return f"{name}: has vectors of {ours} numbers, the checkpoint's text encoder of {theirs}"
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,19 @@ class Networks:
         for info in infos:
             table[info.name] = info
         return {name: info for name in wanted if (info := _looked_up(table, name)) is not None}
+
+    def loras_of_hashes(self, hashes: Iterable[str], cache: HashCache) -> dict[str, LoraInfo]:
+        """The LoRA of each hash, for those that are here. `cache` has those that were computed."""
+        wanted = set(hashes)
+        found: dict[str, LoraInfo] = {}
+        if not wanted:
+            return found
+        for info in self.loras():
+            digest = "" if info.problem else info.hash or (cache.known(info.path) or "")[:SHORT]
+            for one in wanted:
+                if digest and (digest.startswith(one) or one.startswith(digest)):
+                    found[one] = info
+        return found
 
     def find_hypernetworks(self, names: Iterable[str]) -> dict[str, HypernetworkInfo]:
         """The hypernetwork that each name means, for those that are there."""

@@ -13,7 +13,6 @@ _OWN = ("easel",)
 _CPU_NOISE = ("comfyui", "invokeai", "easel")
 _MISSING_PARTS = (
     ("ControlNet", r"ControlNet( \d+)?", "ControlNet is not part of this version"),
-    ("hypernetworks", r"Hypernet", "hypernetworks are not part of this version"),
     ("adetailer", r"ADetailer .+", "ADetailer is an extension; the Detailer here works alike"),
     ("tokens", r"Token merging ratio( hr)?", "tokens are not merged here"),
     ("hypertile", r"Hypertile .+", "Hypertile is not part of this version"),

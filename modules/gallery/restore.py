@@ -18,6 +18,8 @@ from modules.gallery.infotext import (
     ParsedInfotext,
 )
 from modules.gallery.obstacles import obstacles
+from modules.gallery.restore_networks import READ as NETWORK_KEYS
+from modules.gallery.restore_networks import FindNetwork, with_networks
 from modules.gallery.restore_pictures import read_pictures
 from modules.gallery.sampler_spellings import other_spellings
 from modules.prompts.styles import StyleBook
@@ -73,6 +75,7 @@ def to_request(
     *,
     with_checkpoint: bool = True,
     styles: StyleBook | None = None,
+    find_loras: FindNetwork | None = None,
 ) -> ToRequest:
     """What the text asks for, in the request's terms; never raises.
 
@@ -80,13 +83,17 @@ def to_request(
     the text leaves out because they have A1111's default are set back to it.
     `with_checkpoint` False leaves the checkpoint alone (the setting "Disregard checkpoint").
     With `styles`, styles found in the prompts are taken out as `infotext_styles` says. The keys in
-    the setting `infotext_skip_pasting` are not read.
+    the setting `infotext_skip_pasting` are not read. With `find_loras`, LoRAs are called as their
+    files are called here.
     """
     skipped = frozenset((options or {}).get("infotext_skip_pasting") or ())
     values = {key: value for key, value in parsed.parameters.items() if key not in skipped}
     draft = Draft()
     if parsed.prompt or values:
         _read_prompts(parsed, draft, skipped, options, styles)
+        if "prompt" in draft.fields:
+            prompt = with_networks(draft.fields["prompt"], values, find_loras)
+            draft.fields["prompt"] = prompt
     _read_fields(values, draft)
     _read_sampler(values, draft)
     _read_sizes(values, draft)
@@ -97,7 +104,7 @@ def to_request(
     _read_versions(parsed, draft, options)
     if with_checkpoint:
         _read_checkpoint(values, draft, options)
-    known = draft.used | READ_ELSEWHERE
+    known = draft.used | READ_ELSEWHERE | NETWORK_KEYS
     return ToRequest(
         draft.fields,
         draft.overrides,

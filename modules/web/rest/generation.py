@@ -99,7 +99,12 @@ def with_infotext(body: GenerationRequest, context: AppContext) -> GenerationReq
     """Fields that the request does not set itself are read from its infotext."""
     if not body.infotext:
         return body
-    found = to_request(parse_any(body.infotext), context.options.as_dict(), styles=context.styles)
+    found = to_request(
+        parse_any(body.infotext),
+        context.options.as_dict(),
+        styles=context.styles,
+        find_loras=context.catalog.loras_of_hashes,
+    )
     known = GenerationRequest.model_fields
     fields = {
         key: value

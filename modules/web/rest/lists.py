@@ -8,7 +8,9 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from modules.catalog.networks import EmbeddingInfo
 from modules.catalog.restorers import list_restorers
+from modules.catalog.text_widths import text_widths
 from modules.catalog.upscalers import UpscalerInfo
 from modules.requests.latent_upscaling import LATENT_UPSCALINGS
 from modules.requests.samplers import SAMPLERS, SCHEDULERS
@@ -35,7 +37,6 @@ def list_router(context: AppContext) -> APIRouter:
     constant("/schedulers", [scheduler_row(scheduler) for scheduler in SCHEDULERS], "Schedulers")
     modes = [{"name": entry.name} for entry in LATENT_UPSCALINGS]
     constant("/latent-upscale-modes", modes, "Latent upscaling")
-    constant("/hypernetworks", [], "Hypernetworks")
     constant("/scripts", script_names(), "Names of scripts")
     constant("/script-info", [script_row(script) for script in SCRIPTS], "Controls of scripts")
     constant("/extensions", [], "Extensions")
@@ -78,16 +79,14 @@ def list_router(context: AppContext) -> APIRouter:
 
     @router.get("/embeddings")
     async def embeddings() -> Response:
-        """Textual inversions: those that can be used, and those that are skipped."""
-        found = await asyncio.to_thread(context.catalog.embeddings)
-        rows = {info.name: embedding_row(info) for info in found}
-        good = {info.name for info in found if not info.problem}
-        return SafeJSON(
-            {
-                "loaded": {name: row for name, row in rows.items() if name in good},
-                "skipped": {name: row for name, row in rows.items() if name not in good},
-            }
-        )
+        """Textual inversions: those that fit the chosen checkpoint, and those that are skipped."""
+        return SafeJSON(await asyncio.to_thread(embedding_lists, context))
+
+    @router.get("/hypernetworks")
+    async def hypernetworks() -> Response:
+        """Hypernetworks."""
+        found = await asyncio.to_thread(context.catalog.hypernetworks)
+        return SafeJSON([{"name": i.name, "path": str(i.path)} for i in found if not i.problem])
 
     @router.get("/loras")
     async def loras() -> Response:
@@ -191,12 +190,26 @@ def style_row(style: Any) -> dict[str, Any]:
     }
 
 
-def embedding_row(info: Any) -> dict[str, Any]:
+def embedding_lists(context: AppContext) -> dict[str, dict[str, Any]]:
+    """Textual inversions by name; those that are skipped have the reason beside A1111's keys."""
+    widths = text_widths(context.catalog.default_checkpoint())
+    loaded: dict[str, Any] = {}
+    skipped: dict[str, Any] = {}
+    for info in context.catalog.embeddings():
+        reason = info.misfit(widths)
+        if reason:
+            skipped[info.name] = {**embedding_row(info), "reason": reason}
+        else:
+            loaded[info.name] = embedding_row(info)
+    return {"loaded": loaded, "skipped": skipped}
+
+
+def embedding_row(info: EmbeddingInfo) -> dict[str, Any]:
     """A textual inversion as A1111 lists it."""
     return {
-        "step": None,
-        "sd_checkpoint": None,
-        "sd_checkpoint_name": None,
+        "step": info.step,
+        "sd_checkpoint": info.checkpoint,
+        "sd_checkpoint_name": info.checkpoint_name,
         "shape": info.width,
         "vectors": info.vectors,
     }

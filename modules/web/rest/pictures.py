@@ -141,7 +141,13 @@ def text_object(
     parsed = parse_any(text) if parsed is None else parsed
     options = context.options.as_dict()
     swap = not options.get("disable_weights_auto_swap", True)
-    found = to_request(parsed, options, with_checkpoint=swap, styles=context.styles)
+    found = to_request(
+        parsed,
+        options,
+        with_checkpoint=swap,
+        styles=context.styles,
+        find_loras=context.catalog.loras_of_hashes,
+    )
     fields, overrides = dict(found.fields), dict(found.override_settings)
     missing = leave_out_missing(context, parsed, fields, overrides)
     return {
