@@ -22,7 +22,7 @@ CREATE INDEX IF NOT EXISTS uses_by_created ON model_uses (created);
 """
 KEPT = 400_000
 """Rows; the oldest go."""
-_NETWORK = re.compile(r"<(lora|lyco|hypernet):([^:>]{1,200})")
+_NETWORK = re.compile(r"<hypernet:([^:>]{1,200})")
 _TITLE = re.compile(r"^(.*?)(?: \[([0-9a-fA-F]{6,64})\])?$")
 _LISTS = {"Lora hashes": "lora", "TI hashes": "embedding", "TI": "embedding"}
 _TITLES = {"Refiner": "checkpoint", "Hires checkpoint": "checkpoint"}
@@ -73,8 +73,8 @@ def uses_of(image: ImageRecord) -> list[Use]:
         return []
     parsed = parse(image.infotext)
     found = [*_main(image.facts, parsed.parameters), *_others(parsed.parameters)]
-    for kind, name in _NETWORK.findall(parsed.prompt):
-        found.append(Use("hypernetwork" if kind == "hypernet" else "lora", name.strip()))
+    # A LoRA in the prompt may have been left out; those that worked are named with their hashes.
+    found += [Use("hypernetwork", name.strip()) for name in _NETWORK.findall(parsed.prompt)]
     unique: dict[tuple[str, str], Use] = {}
     for use in found:
         known = unique.get((use.kind, use.name))

@@ -13,7 +13,7 @@ from modules.catalog.cards.facts import CardFacts
 
 logger = logging.getLogger("easel.catalog")
 
-VERSION = 2
+VERSION = 3
 """Grows when facts are read in another way; older ones are then read anew."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (

@@ -15,14 +15,16 @@ from typing import Any
 
 from modules.catalog.cards.family_guess import (
     BY_VERSION,
+    BY_WIDTHS,
     family_of_adapter,
-    family_of_embedding,
     family_of_words,
 )
 from modules.catalog.errors import ModelFileError, UnreadableModelError
 from modules.catalog.folders import read_json
 from modules.catalog.header import Header, open_regular, safetensors_header
-from modules.catalog.kinds import is_embedding, is_lora
+from modules.catalog.kinds import is_lora
+from modules.catalog.networks import read_embedding_info, read_hypernetwork_info
+from modules.catalog.scan import Found
 from modules.catalog.sidecar import read_sidecar_leniently
 from modules.catalog.user_metadata import UserMetadata, metadata_path
 
@@ -86,8 +88,8 @@ def read_facts(page: str, path: Path) -> CardFacts:
     facts = CardFacts()
     if path.is_dir():
         facts = _with_licence_file(_with_readme(facts, path / "README.md"), path)
-    elif path.suffix.lower() == ".safetensors":
-        facts = _with_header(facts, page, path)
+    else:
+        facts = _of_file(facts, page, path)
     if page == "checkpoints":
         facts = _with_sidecar(facts, path)
     beside = path if path.is_dir() else path.with_suffix("")
@@ -111,6 +113,20 @@ def plain(markup: Any, limit: int = MAX_TEXT) -> str:
     broken = re.sub(r"(?i)<(?:br|/p|/li|/h\d)\s*/?>", "\n", markup[: 8 * limit])
     text = html.unescape(_TAG.sub("", broken))
     return clean(re.sub(r"\n{3,}", "\n\n", text), limit)
+
+
+def _of_file(facts: CardFacts, page: str, path: Path) -> CardFacts:
+    """What a file of weights, or an embedding in a picture, says of itself."""
+    if path.suffix.lower() == ".safetensors":
+        facts = _with_header(facts, page, path)
+    found = Found(path, path.parent, "file")
+    if page == "textual_inversion":
+        embedding = read_embedding_info(found)
+        family = BY_WIDTHS.get(tuple(sorted(embedding.widths)), "")
+        return replace(facts, family=family, vectors=embedding.vectors, problem=embedding.problem)
+    if page == "hypernetworks":
+        return replace(facts, problem=read_hypernetwork_info(found).problem)
+    return facts
 
 
 def _with_header(facts: CardFacts, page: str, path: Path) -> CardFacts:
@@ -143,12 +159,6 @@ def _of_kind(facts: CardFacts, page: str, header: Header) -> CardFacts:
     if page == "lora":
         problem = "" if is_lora(header) else f"{name}: is not a LoRA of a known kind"
         return replace(facts, family=family_of_adapter(header), problem=problem)
-    if page == "textual_inversion":
-        if not is_embedding(header):
-            return replace(facts, problem=f"{name}: is not a textual inversion embedding")
-        shape = next((e.shape for e in header.tensors.values() if e.shape), (0,))
-        vectors = shape[0] if len(shape) == 2 else 1
-        return replace(facts, family=family_of_embedding(header), vectors=vectors)
     return facts
 
 

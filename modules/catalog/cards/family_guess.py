@@ -15,8 +15,10 @@ BY_VERSION: Mapping[str, str] = {
     "Flux": "flux",
 }
 """What a person wrote as `sd version` → key of the family."""
-BY_WIDTH: Mapping[int, str] = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl"}
-"""Width of the text states that cross-attention reads, or of a word vector."""
+BY_WIDTH: Mapping[int, str] = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
+"""Width of the text states that cross-attention reads."""
+BY_WIDTHS: Mapping[tuple[int, ...], str] = {(768,): "sd1", (1024,): "sd2", (768, 1280): "sdxl"}
+"""Widths of an embedding's vectors, one for each text encoder, in ascending order."""
 
 _WORDS: tuple[tuple[str, str], ...] = (
     (r"flux", "flux"),
@@ -41,14 +43,6 @@ def family_of_adapter(header: Header) -> str:
     """The family that a LoRA or one of its relatives fits; "" when nothing tells."""
     found = _from_metadata(header.metadata)
     return found or _from_names(header) or _from_widths(header)
-
-
-def family_of_embedding(header: Header) -> str:
-    """The family whose text encoder has word vectors of this width."""
-    if "clip_g" in header:
-        return "sdxl"
-    widths = {entry.shape[-1] for entry in header.tensors.values() if entry.shape}
-    return BY_WIDTH.get(widths.pop(), "") if len(widths) == 1 else ""
 
 
 def _from_metadata(metadata: Mapping[str, str]) -> str:

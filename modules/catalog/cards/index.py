@@ -12,7 +12,7 @@ from typing import Any
 from modules.catalog.cards.card import Card
 from modules.catalog.cards.fact_store import FactStore
 from modules.catalog.cards.facts import read_facts
-from modules.catalog.cards.pages import BY_KEY, CHECKPOINTS, Page
+from modules.catalog.cards.pages import BY_KEY, CHECKPOINTS, PICTURES, Page
 from modules.catalog.cards.query import PageView
 from modules.catalog.cards.walk import Entry, Listing, entry_at, listing, walk
 from modules.catalog.checkpoints import CheckpointInfo
@@ -65,7 +65,8 @@ class CardIndex:
             cards = self._page(page)
             view = self._views.get(page.key)
             if view is None:
-                view = self._views[page.key] = PageView(cards.values())
+                shown = (card for card in cards.values() if not _is_mere_picture(card))
+                view = self._views[page.key] = PageView(shown)
             return view
 
     def find(self, page: Page, name: str) -> Card:
@@ -214,3 +215,8 @@ class CardIndex:
         self._unread = 0
         if not self._stop.is_set():
             self._complete = begun
+
+
+def _is_mere_picture(card: Card) -> bool:
+    """A picture among the embeddings that holds none."""
+    return card.entry.path.suffix.lower() in PICTURES and bool(card.facts.problem)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from modules.catalog import ModelFileError, safetensors_header
-from modules.catalog.cards import Card, CardIndex
+from modules.catalog.cards.card import Card
 from modules.catalog.cards.facts import clean
+from modules.catalog.cards.index import CardIndex
 from modules.catalog.cards.naming import Naming
+from modules.catalog.cards.pages import CHECKPOINTS
 from modules.catalog.errors import shown
+from modules.catalog.sidecar import read_sidecar_leniently
 from modules.web.files.previews import preview_file, preview_key
 
 SHORT_TEXT = 240
@@ -38,6 +42,12 @@ def preview_url(card: Card) -> str | None:
         return None
     name = quote(card.entry.name, safe="")
     return f"/easel/v1/cards/{card.page.key}/preview?name={name}&v={key[:16]}"
+
+
+def checkpoint_previews(index: CardIndex) -> dict[Path, str]:
+    """Addresses of the checkpoints' previews, by the model's path."""
+    found = {card.entry.path: preview_url(card) for card in index.cards(CHECKPOINTS)}
+    return {path: url for path, url in found.items() if url}
 
 
 def card_object(card: Card, naming: Naming) -> dict[str, Any]:
@@ -86,9 +96,17 @@ def card_details(index: CardIndex, card: Card, naming: Naming) -> dict[str, Any]
         "sha256": index.sha256_of(card),
         "created": card.entry.created,
         "user": facts.user.to_json(),
+        "defaults": defaults_of(card),
         "metadata": file_metadata(card),
         "own_preview": preview_file(card).is_file(),
     }
+
+
+def defaults_of(card: Card) -> dict[str, Any]:
+    """Request fields that a checkpoint suggests, those that ship with it included."""
+    if card.checkpoint is None:
+        return {}
+    return read_sidecar_leniently(card.entry.path).default_parameters
 
 
 def file_metadata(card: Card) -> dict[str, str]:

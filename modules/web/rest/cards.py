@@ -9,8 +9,10 @@ from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from modules.catalog.cards import PAGES, Card, CardQuery, Page, find_page, select
+from modules.catalog.cards.card import Card
 from modules.catalog.cards.naming import Naming
+from modules.catalog.cards.pages import PAGES, Page, find_page
+from modules.catalog.cards.query import CardQuery, select
 from modules.gallery import ImageReadError
 from modules.requests.errors import RequestError
 from modules.requests.generation import Name

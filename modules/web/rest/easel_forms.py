@@ -27,6 +27,7 @@ from modules.web.context import AppContext
 from modules.web.files.reading import PictureGone, read_picture
 from modules.web.rest.answers import SafeJSON, error_answer
 from modules.web.rest.apply_settings import CHECKPOINT, Applied, apply_settings
+from modules.web.rest.card_objects import checkpoint_previews, family_label
 from modules.web.rest.lists import style_row
 from modules.web.rest.models import refresh_catalog
 from modules.web.rest.pictures import info_object, info_of_bytes, picture_bytes, text_object
@@ -300,6 +301,7 @@ def dynamic_choices(context: AppContext, name: str) -> list[str]:
 def models_object(context: AppContext) -> dict[str, Any]:
     """Model lists and what is loaded."""
     chosen = context.catalog.default_checkpoint()
+    previews = checkpoint_previews(context.catalog.cards)
     return {
         "checkpoints": [
             {
@@ -307,6 +309,10 @@ def models_object(context: AppContext) -> dict[str, Any]:
                 "model_name": info.model_name,
                 "hash": info.hash,
                 "family": info.family,
+                "family_label": family_label(info.family or ""),
+                "variant": info.variant,
+                "size": info.size,
+                "preview": previews.get(info.path),
                 "defaults": context.catalog.default_parameters(info),
             }
             for info in context.catalog.checkpoints()

@@ -10,8 +10,9 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import Response
 
-from modules.catalog.cards import PAGES, Card, Page, find_page
+from modules.catalog.cards.card import Card
 from modules.catalog.cards.embedded import embedded_picture
+from modules.catalog.cards.pages import PAGES, Page, find_page
 from modules.catalog.cards.walk import PREVIEW_TYPES
 from modules.requests.errors import NotFoundInList
 from modules.web.context import AppContext

@@ -27,7 +27,7 @@ class CardWindow {
   constructor(body, close, { tab, key, card, address }) {
     Object.assign(this, { body, close, tab, key, card, address });
     this.fields = {};
-    this.wishes = { ...card.user.default_parameters };
+    this.wishes = { ...card.defaults };
   }
 
   fill() {
@@ -239,7 +239,7 @@ class CardWindow {
       const shown = name === "description" ? this.card.user.description || this.card.description : this.card.user[name];
       if (value !== shown) changes[name] = value;
     }
-    if (this.card.title && JSON.stringify(this.wishes) !== JSON.stringify(this.card.user.default_parameters))
+    if (this.card.title && JSON.stringify(this.wishes) !== JSON.stringify(this.card.defaults))
       changes.default_parameters = this.wishes;
     if (!Object.keys(changes).length) return this.close();
     const done = await toast.guard(() => api.put(this.address("card"), { changes }));

@@ -108,7 +108,7 @@ class Ledger extends HTMLElement {
       ? [h("span", {}, model.licence), model.licence_from ? h("span", { class: "from" }, t(`ledger.from_${model.licence_from}`)) : ""]
       : [h("span", { class: "missing" }, model.present ? t("ledger.unknown") : "–")];
     const used = model.uses
-      ? h("button", { type: "button", class: "uses link", onclick: () => this.#pictures(model) }, t("ledger.pictures", { count: model.uses }))
+      ? h("button", { type: "button", class: "uses link", onclick: () => this.#pictures(model) }, model.uses === 1 ? t("ledger.picture") : t("ledger.pictures", { count: model.uses }))
       : h("span", { class: "missing" }, "–");
     return h(
       "tr",

@@ -4,6 +4,7 @@ import * as form from "./form.js";
 import * as page from "./page.js";
 import * as send from "./send.js";
 import * as toast from "./toast.js";
+import { saveAsPreview } from "./cards-preview.js";
 import { continueFrom } from "./outpaint.js";
 import { button, copyText, h, openTab } from "./dom.js";
 import { secondPass } from "./second-pass.js";
@@ -44,6 +45,10 @@ export class PictureTools {
       named(
         button("save", t("output.save"), () => this.#save(), quiet),
         `save_${tab}`,
+      ),
+      named(
+        button("card", t("output.as_preview"), () => this.#preview(), quiet),
+        `${tab}_save_preview`,
       ),
       this.zip,
       this.folder,
@@ -103,6 +108,11 @@ export class PictureTools {
     if (!image) return;
     const found = await toast.guard(() => api.post("/easel/page/save-picture", { image_id: image.id }));
     if (found) toast.success(t("output.saved", { path: found.path }));
+  }
+
+  #preview() {
+    const image = this.panel.current ?? this.panel.images[0];
+    if (image) saveAsPreview(image);
   }
 
   async #zip() {
