@@ -13,7 +13,7 @@ from modules.catalog.hashes import SHORT
 from modules.engine.adapters.merged import ModelAdapters
 from modules.engine.checkpoints.families.base import FamilyAdapter, ModelPlan, PictureFacts
 from modules.engine.checkpoints.preview import PreviewFactors, preview_factors
-from modules.engine.checkpoints.taesd import TaesdDecoder, load_taesd
+from modules.engine.checkpoints.taesd import TaesdFiles
 from modules.engine.checkpoints.tiling import set_circular_padding
 from modules.engine.checkpoints.vae_codec import VaeCodec
 from modules.engine.device import DevicePolicy
@@ -52,7 +52,7 @@ class LoadedModel:
     """LoRA and its kin, merged into the networks."""
     tiling: bool = field(default=False, init=False)
     _factors: PreviewFactors | None = field(default=None, init=False)
-    _taesd: tuple[TaesdDecoder | None] | None = field(default=None, init=False)
+    _taesd: TaesdFiles | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.codec = VaeCodec(self.networks["vae"], self.plan.components["vae"].config)
@@ -199,23 +199,20 @@ class LoadedModel:
             self._factors = preview_factors(self.codec, self.cache)
         return self._factors
 
-    def load_taesd(self) -> TaesdDecoder | None:
-        """The tiny preview decoder, or None when no fitting weights are in `models/VAE-approx`."""
+    @property
+    def taesd(self) -> TaesdFiles:
+        """Tiny stand-ins for the VAE, as far as their files are in `models/VAE-approx`."""
         if self._taesd is None:
-            self._taesd = (self._find_taesd(),)
-        return self._taesd[0]
+            self._taesd = TaesdFiles(
+                self.vae_approx,
+                self.family,
+                self.latent_channels,
+                self.policy.device,
+                self.policy.vae_dtype,
+            )
+        return self._taesd
 
     def take_notes(self) -> list[str]:
         """What had to be repaired since the last call, as sentences for the user."""
         notes, self.codec.notes = self.codec.notes, []
         return notes
-
-    def _find_taesd(self) -> TaesdDecoder | None:
-        if self.vae_approx is None:
-            return None
-        return load_taesd(
-            self.vae_approx,
-            latent_channels=self.latent_channels,
-            device=self.policy.device,
-            dtype=self.policy.vae_dtype,
-        )

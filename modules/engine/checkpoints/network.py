@@ -100,9 +100,13 @@ class Network:
         self._open()
         self._waiting = None if self.device.type != "cpu" else self._waiting
         fill(self.module, plan, progress, care=care, touched=self.touched)
+        if self.form.home == DISK:
+            self.settle()  # at once, so that the next one has its memory
 
     def settle(self) -> None:
         """Its weights are those of `plan` now: take the form in which they are kept."""
+        if self.form.home == DISK and self.device.type == "meta":
+            return
         self.touched = set()
         plan, module = self.plan, self.module
         lodge(

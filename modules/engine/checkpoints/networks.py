@@ -126,18 +126,38 @@ def build_taesd_decoder(config: Mapping[str, Any]) -> torch.nn.Module:
     make_torchvision_importable()
     from diffusers.models.autoencoders.vae import DecoderTiny
 
-    levels = [int(count) for count in config["num_blocks"]]
-    if not 0 < len(levels) <= MAX_LEVELS or max(levels) > MAX_LAYERS:
-        raise ValueError(f"{levels} levels are not possible")
+    levels = _taesd_levels(config)
     return DecoderTiny(
-        in_channels=int(config["in_channels"]),
+        in_channels=int(config["latent_channels"]),
         out_channels=3,
-        num_blocks=tuple(levels),
+        num_blocks=levels,
         block_out_channels=(int(config["width"]),) * len(levels),
         upsampling_scaling_factor=2,
         act_fn="relu",
         upsample_fn="nearest",
     )
+
+
+def build_taesd_encoder(config: Mapping[str, Any]) -> torch.nn.Module:
+    """The encoder of diffusers' `AutoencoderTiny`."""
+    make_torchvision_importable()
+    from diffusers.models.autoencoders.vae import EncoderTiny
+
+    levels = _taesd_levels(config)
+    return EncoderTiny(
+        in_channels=3,
+        out_channels=int(config["latent_channels"]),
+        num_blocks=levels,
+        block_out_channels=(int(config["width"]),) * len(levels),
+        act_fn="relu",
+    )
+
+
+def _taesd_levels(config: Mapping[str, Any]) -> tuple[int, ...]:
+    levels = tuple(int(count) for count in config["num_blocks"])
+    if not 0 < len(levels) <= MAX_LEVELS or max(levels) > MAX_LAYERS:
+        raise ValueError(f"{levels} levels are not possible")
+    return levels
 
 
 BUILDERS: Mapping[str, Callable[[Mapping[str, Any]], torch.nn.Module]] = {
@@ -148,5 +168,6 @@ BUILDERS: Mapping[str, Callable[[Mapping[str, Any]], torch.nn.Module]] = {
     "clip_vision_projection": build_clip_vision_projection,
     "image_normaliser": build_image_normaliser,
     "taesd_decoder": build_taesd_decoder,
+    "taesd_encoder": build_taesd_encoder,
     **TRANSFORMER_BUILDERS,
 }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from modules.engine.adapters.session import JobNetworks
+from modules.engine.checkpoints.taesd import METHOD
 from modules.engine.generation.batching import BatchingChoice
 from modules.engine.generation.control import JobControl
 from modules.engine.generation.facts import weights_infotext
@@ -56,6 +57,7 @@ class JobContext:
             self.warn,
             upcast_on_nan=self.spec.upcast_vae_on_nan,
             parts=str(options.get("vae_parts") or WHOLE),
+            tiny=[w for w in ("decode", "encode") if options.get(f"sd_vae_{w}_method") == METHOD],
             ladder=self.ladder,
         )
         self.rescue = Rescue(self.models, self.warn, self.ladder)

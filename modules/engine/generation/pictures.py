@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 import numpy as np
@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from modules.engine.checkpoints import NotANumberError
+from modules.engine.checkpoints.taesd import METHOD
 from modules.engine.generation.ladder import InMemory, Ladder
 from modules.engine.generation.memory import free_caches, is_out_of_memory
 from modules.engine.memory.strips import StripVae
@@ -18,6 +20,7 @@ Warn = Callable[[str], None]
 WHOLE, STRIPS, TILES = "When memory runs out", "Strips", "Tiles"
 """Values of the setting "vae_parts"."""
 Result = TypeVar("Result")
+Tiny = TypeVar("Tiny")
 
 
 class MemoryExhausted(RuntimeError):  # noqa: N818 - says what happened
@@ -51,6 +54,7 @@ class Codec:
         *,
         upcast_on_nan: bool = True,
         parts: str = WHOLE,
+        tiny: Collection[str] = (),
         ladder: Ladder | None = None,
     ) -> None:
         """
@@ -59,11 +63,13 @@ class Codec:
             warn: told of every rung that was taken, once.
             upcast_on_nan: setting: work again in 32 bits when the VAE gives NaN.
             parts: setting: WHOLE until memory runs out; STRIPS or TILES from the start.
+            tiny: "decode", "encode": settings: TAESD does it, where its files are there.
         """
         self._models = models
         self._warn = warn
         self._upcast = upcast_on_nan
         self._parts = parts
+        self._tiny = frozenset(tiny)
         self.ladder = ladder or Ladder(models, warn)
         self._tiled: list[torch.nn.Module] = []
         self._strips: dict[torch.nn.Module, StripVae] = {}
@@ -78,6 +84,12 @@ class Codec:
             MemoryExhausted: it does not fit, even in tiles.
         """
         model = self._models.current
+        tiny = self._tiny_network("decode", lambda: model.taesd.decoder())
+        if tiny is not None:
+            if not torch.isfinite(latents).all():
+                raise NotANumberError("denoising network")
+            self.facts["VAE Decoder"] = METHOD
+            return self._attempt("decod", lambda: tiny.decode(latents[None])[0])
         return self._attempt("decod", lambda: model.decode(latents[None], repair=self._upcast)[0])
 
     def encode(self, pixels: Tensor) -> Tensor:
@@ -90,9 +102,24 @@ class Codec:
             MemoryExhausted: it does not fit, even in tiles.
         """
         model = self._models.current
+        tiny = self._tiny_network("encode", lambda: model.taesd.encoder())
+        if tiny is not None:
+            self.facts["VAE Encoder"] = METHOD
+            return self._attempt("encod", lambda: tiny.encode(pixels)).to(model.device)
         return self._attempt("encod", lambda: model.encode(pixels, repair=self._upcast)).to(
             model.device
         )
+
+    def _tiny_network(self, work: str, find: Callable[[], Tiny | None]) -> Tiny | None:
+        """TAESD's network for this work, if it is wanted and there."""
+        if work not in self._tiny:
+            return None
+        found = find()
+        if found is None:
+            self._warn(
+                f"TAESD's {work}r is not in models/VAE-approx for this model; the VAE did it."
+            )
+        return found
 
     def close(self) -> None:
         """Give the VAE back as it was."""

@@ -63,7 +63,7 @@ class Previewer:
         """Pixels [batch, 3, height, width] in [-1, 1] on the CPU."""
         if self._spec.method == "Full":
             return self._models.current.decode(latents, repair=False).cpu()
-        taesd = self._models.current.load_taesd() if self._spec.method == "TAESD" else None
+        taesd = self._models.current.taesd.decoder() if self._spec.method == "TAESD" else None
         if taesd is not None:
             return taesd.decode(latents).cpu()
         small = self._models.current.preview_rgb.apply(latents).cpu()

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from modules.engine.checkpoints import LoadedModel, ModelManager, NotANumberError
 from modules.engine.checkpoints.preview import PreviewFactors, fit, patchwork, preview_factors
-from modules.engine.checkpoints.taesd import load_taesd
+from modules.engine.checkpoints.taesd import TaesdFiles
 from modules.engine.checkpoints.vae_codec import VaeCodec
 from modules.engine.device import DevicePolicy
 from tests.engine.checkpoints.conftest import EnginePaths, tiny
@@ -162,6 +162,9 @@ def test_factors_apply_a_matrix_and_a_bias() -> None:
 
 
 def tiny_autoencoder(channels: int = 4) -> torch.nn.Module:
+    from modules.engine.compat.torchvision_ops import make_torchvision_importable
+
+    make_torchvision_importable()
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
     torch.manual_seed(3)
@@ -175,39 +178,56 @@ def tiny_autoencoder(channels: int = 4) -> torch.nn.Module:
     ).eval()
 
 
-@pytest.mark.parametrize("layout", ["original", "diffusers", "folder"])
-def test_taesd_decodes_as_diffusers_does_from_either_layout(tmp_path: Path, layout: str) -> None:
+def taesd(folder: Path, family: str = "sd1", channels: int = 4) -> TaesdFiles:
+    return TaesdFiles(folder, family, channels, torch.device("cpu"), torch.float32)
+
+
+@pytest.mark.parametrize("layout", ["original", "pth", "diffusers", "folder"])
+@pytest.mark.parametrize(("family", "stem"), [("sd1", "taesd"), ("sdxl", "taesdxl")])
+def test_taesd_works_as_diffusers_does_from_any_layout(
+    tmp_path: Path, layout: str, family: str, stem: str
+) -> None:
     network = tiny_autoencoder()
     state = network.state_dict()
-    if layout == "original":
-        original = {}
-        for key, value in state.items():
-            side, _, number, rest = key.split(".", 3)
-            if side == "decoder":
-                original[f"{int(number) + 1}.{rest}"] = value
-        save_file(original, str(tmp_path / "taesd_decoder.safetensors"))
+    if layout in ("original", "pth"):
+        for side, clamps in (("decoder", 1), ("encoder", 0)):
+            original = {}
+            for key, value in state.items():
+                if key.startswith(side):
+                    number, rest = key.removeprefix(f"{side}.layers.").split(".", 1)
+                    original[f"{int(number) + clamps}.{rest}"] = value
+            if layout == "pth":
+                torch.save(original, tmp_path / f"{stem}_{side}.pth")
+            else:
+                save_file(original, str(tmp_path / f"{stem}_{side}.safetensors"))
     elif layout == "diffusers":
-        save_file(state, str(tmp_path / "taesd.safetensors"))
+        save_file(state, str(tmp_path / f"{stem}.safetensors"))
     else:
-        network.save_pretrained(tmp_path / "taesd")
-    decoder = load_taesd(
-        tmp_path, latent_channels=4, device=torch.device("cpu"), dtype=torch.float32
-    )
-    assert decoder is not None
+        network.save_pretrained(tmp_path / stem)
+    found = taesd(tmp_path, family)
+    decoder, encoder = found.decoder(), found.encoder()
+    assert decoder is not None and encoder is not None
     with torch.no_grad():
         expected = network.decode(latents()).sample.clamp(-1, 1)
+        encoded = network.encode(expected).latents
     assert torch.allclose(decoder.decode(latents()), expected, atol=1e-6)
+    assert torch.allclose(encoder.encode(expected), encoded, atol=1e-5)
+    assert found.decoder().network is decoder.network, "it is read once"
+    assert taesd(tmp_path, "flux").decoder() is None, "each family has its own"
 
 
 def test_taesd_is_passed_over_when_it_is_missing_broken_or_for_another_family(
     tmp_path: Path, model: LoadedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert model.load_taesd() is None
-    cpu = torch.device("cpu")
+    assert model.taesd.decoder() is None and model.taesd.encoder() is None
+    found = taesd(tmp_path)
+    assert found.decoder() is None
     save_file(tiny_autoencoder(16).state_dict(), str(tmp_path / "taesd.safetensors"))
-    assert load_taesd(tmp_path, latent_channels=4, device=cpu, dtype=torch.float32) is None
+    assert found.decoder() is None and found.encoder() is None
     assert "16 latent channels" in caplog.text
     (tmp_path / "taesd.safetensors").write_bytes(b"x" * 100)
-    assert load_taesd(tmp_path, latent_channels=4, device=cpu, dtype=torch.float32) is None
+    assert found.decoder() is None
     save_file({"a": torch.zeros(1)}, str(tmp_path / "taesd_decoder.safetensors"))
-    assert load_taesd(tmp_path, latent_channels=4, device=cpu, dtype=torch.float32) is None
+    assert found.decoder() is None
+    save_file(tiny_autoencoder().state_dict(), str(tmp_path / "taesd.safetensors"))
+    assert found.decoder() is not None, "a file that comes later is found"
