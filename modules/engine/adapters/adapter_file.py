@@ -11,7 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modules.catalog.errors import ModelFileError, UnreadableModelError, UnsupportedModelError
+from modules.catalog.errors import (
+    ModelFileError,
+    UnreadableModelError,
+    UnsupportedModelError,
+    shown,
+)
 from modules.catalog.header import safetensors_header
 from modules.catalog.networks import stated_hash
 from modules.engine.adapters.parts import split_name
@@ -87,10 +92,22 @@ def read_adapter(path: Path) -> AdapterFile:
         entries.setdefault(found[0], {})[found[1]] = tensor
     if not entries and not embeddings:
         raise UnsupportedModelError(path, "is not a LoRA of a known kind")
+    odd = next((name for name, tensor in tensors.items() if not _is_finite(tensor)), None)
+    if odd is not None:
+        raise UnsupportedModelError(path, f"has numbers that are not finite ({shown(odd, 80)})")
     metadata = _metadata(path)
     _with_peft_alphas(entries, metadata)
     digest = stated_hash(metadata)
     return AdapterFile(path, stamp, entries, embeddings, digest, tuple(unknown))
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether nothing is NaN or infinite; one sum tells, unless it runs over."""
+    if not tensor.is_floating_point() or tensor.numel() == 0:
+        return True
+    if tensor.dtype.itemsize > 1 and bool(torch.isfinite(tensor.sum(dtype=torch.float32))):
+        return True
+    return bool(torch.isfinite(tensor.float()).all())
 
 
 def _metadata(path: Path) -> Mapping[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from modules.engine.weight_files import read_weights
 ENCODERS = ("clip_l", "clip_g", "t5xxl")
 """Names of parts for one text encoder each, in files for families with several."""
 MAX_VECTORS = 1000
-T5_WIDTH = 4096
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,11 @@ class Embedding:
         """How many tokens it takes in a prompt."""
         return max(len(part) for part in self.parts.values())
 
-    def fitted(self, widths: Sequence[int]) -> dict[int, Tensor] | None:
+    def fitted(
+        self, widths: Sequence[int], optional: Collection[int] = ()
+    ) -> dict[int, Tensor] | None:
         """Its vectors by the place of the text encoder, whose ``widths`` are given; None if they
-        are for encoders of other widths."""
+        are for encoders of other widths. Encoders at ``optional`` places may go without."""
         if len(widths) == 1:
             part = next(iter(self.parts.values()))
             return {0: part} if len(self.parts) == 1 and part.shape[1] == widths[0] else None
@@ -54,9 +55,8 @@ class Embedding:
             if name == "*" or not free:
                 return None
             places[free[0]] = part
-        # Every CLIP encoder must have its part; T5 may go without.
-        clips = [place for place, width in enumerate(widths) if width != T5_WIDTH]
-        return places if all(place in places for place in clips) else None
+        needed = set(range(len(widths))) - set(optional)
+        return places if needed <= places.keys() else None
 
     @property
     def width(self) -> int:

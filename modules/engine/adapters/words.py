@@ -22,8 +22,9 @@ class WordBook:
         self._embeddings: dict[str, Embedding] = {}
         self._misfits: list[Embedding] = []
         widths = [tower.width for tower in towers]
+        t5 = [place for place, tower in enumerate(towers) if tower.bos is None]
         for embedding in embeddings:
-            fitted = embedding.fitted(widths)
+            fitted = embedding.fitted(widths, t5)
             if fitted is None:
                 self._misfits.append(embedding)
                 continue

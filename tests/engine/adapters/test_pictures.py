@@ -140,10 +140,19 @@ def test_what_is_not_there_or_cannot_be_read_is_told_and_left_out(
 ) -> None:
     (folder / "broken.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{}")
     wide = lora(folder, "wide", (LINEAR, 640, 2048))
+    save_file(
+        {
+            f"{LINEAR}.lora_up.weight": torch.full((32, 4), torch.nan),
+            f"{LINEAR}.lora_down.weight": torch.zeros(4, 64),
+        },
+        str(folder / "nan.safetensors"),
+    )
+    nan = {"path": str(folder / "nan.safetensors")}
     broken = {"path": str(folder / "broken.safetensors")}
     result = make(
-        "a red apple<lora:gone:1><lora:broken:1><lora:wide:1><lora:look:x><hypernet:none:1>",
-        resources={"loras": {"broken": broken, "wide": wide, "look": wide}},
+        "a red apple<lora:gone:1><lora:broken:1><lora:wide:1><lora:look:x><hypernet:none:1>"
+        "<lora:nan:1>",
+        resources={"loras": {"broken": broken, "wide": wide, "look": wide, "nan": nan}},
     )
     assert (result.pictures[0] == plain).all()
     told = "\n".join(result.warnings)
@@ -152,7 +161,8 @@ def test_what_is_not_there_or_cannot_be_read_is_told_and_left_out(
     assert "<lora:broken> was left out:" in told
     assert "<lora:wide> does not fit tiny and was left out" in told
     assert "<lora:look> was left out: 'x' is not a number." in told
-    assert len(result.warnings) == 5
+    assert "<lora:nan> was left out: has numbers that are not finite" in told
+    assert len(result.warnings) == 6
 
 
 def test_weights_follow_the_steps(
