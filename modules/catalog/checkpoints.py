@@ -153,7 +153,7 @@ def _weights(folder: FolderFacts) -> tuple[Path, ...]:
 
 
 def _require_weights(folder: FolderFacts) -> None:
-    for name in ("unet", "vae", "text_encoder"):
+    for name in ("unet", "vae", "text_encoder", "text_encoder_2"):
         if name not in folder.classes or folder.weights.get(name):
             continue
         raise UnsupportedModelError(folder.path, f"has no {name} weights (.safetensors or .bin)")

@@ -1,9 +1,10 @@
 """Notes that lie beside a model: `easel.json` in a folder, `<name>.easel.json` beside a file.
 
 Known keys: `description` (text), `example_prompts` (list of texts), `default_parameters` (request
-fields), and, for what tensors cannot tell, `unet`, `vae`, `text_encoder`, `scheduler`
-(configuration values of that component), `vae_file` (a preferred VAE's name), `dictionary` (name of
-a JSON file beside the sidecar that translates Chinese prompts, see `modules.prompts.translation`).
+fields), and, for what tensors cannot tell, `unet`, `vae`, `text_encoder`, `text_encoder_2`,
+`scheduler` (configuration values of that component), `vae_file` (a preferred VAE's name),
+`dictionary` (name of a JSON file beside the sidecar that translates Chinese prompts, see
+`modules.prompts.translation`).
 
 What a person noted in `<name>.json` (`modules.catalog.user_metadata`) wins over it.
 """
@@ -21,7 +22,7 @@ from modules.catalog.user_metadata import UserMetadata, read_user_metadata
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][\w .-]{0,100}\.json")
 
-COMPONENTS = ("unet", "vae", "text_encoder", "scheduler")
+COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2", "scheduler")
 
 
 @dataclass(frozen=True)

@@ -55,4 +55,6 @@ def _verdict(channels: int | None, told: bool) -> Verdict:
     return Verdict(KEY, variant, f"is a {LABEL} {variant} model, which is not known")
 
 
-FAMILY = Family(KEY, LABEL, detect_file, detect_folder)
+FAMILY = Family(
+    KEY, LABEL, detect_file, detect_folder, defaults={UNCLIP: {"width": 768, "height": 768}}
+)

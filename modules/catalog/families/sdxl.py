@@ -70,4 +70,11 @@ def _verdict(channels: int | None, refiner: bool, edm: bool) -> Verdict:
     return Verdict(KEY, variant, f"is an {LABEL} {variant} model, which is not known")
 
 
-FAMILY = Family(KEY, LABEL, detect_file, detect_folder)
+_LARGE = {"width": 1024, "height": 1024}
+FAMILY = Family(
+    KEY,
+    LABEL,
+    detect_file,
+    detect_folder,
+    defaults=dict.fromkeys(("", REFINER, INPAINTING), _LARGE),
+)

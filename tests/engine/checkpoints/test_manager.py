@@ -311,7 +311,7 @@ def test_a_read_error_in_the_middle_of_a_swap_gives_the_former_weights_back(
 @pytest.mark.parametrize(
     ("left_out", "said"),
     [
-        ({"with_vae": False}, "has no VAE; choose a VAE file"),
+        ({"with_vae": False}, "has no VAE; put one"),
         ({"with_text_encoder": False}, "has no text encoder"),
     ],
 )
