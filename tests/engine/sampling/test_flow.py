@@ -51,7 +51,7 @@ class Pixels:
         return self.uncond_denoised
 
 
-def _noise(count: int = 1, side: int = 24) -> NoiseSource:
+def _noise(count: int = 1, side: int = 16) -> NoiseSource:
     return NoiseSource(list(range(count)), shape=(16, side, side), rng="CPU")
 
 
@@ -100,7 +100,7 @@ def test_times_and_sigmas_belong_together() -> None:
 def test_every_sampler_ends_at_the_flows_pictures(sampler: str) -> None:
     made = _sampled(_plan(sampler, "Automatic", 60), _noise())
     assert torch.isfinite(made).all()
-    assert float(made.mean()) == pytest.approx(MEAN, abs=0.03)
+    assert float(made.mean()) == pytest.approx(MEAN, abs=0.06)
     # Consistency sampling ends at means; all others keep the spread.
     wanted = made.std() if sampler in ("LCM",) else torch.tensor(SPREAD)
     assert float(made.std()) == pytest.approx(float(wanted), rel=0.2)
