@@ -16,6 +16,7 @@ from modules.engine.checkpoints import LoadedModel
 from modules.engine.generation.memory import free_caches, is_out_of_memory
 from modules.engine.memory.attention import SlicedAttention
 from modules.engine.memory.forms import WeightForm, home_of, rest_of
+from modules.engine.memory.heap import trim_heap
 from modules.engine.memory.lodging import Lodging, lodging_of
 from modules.engine.precision import NAMES, possible
 
@@ -71,6 +72,7 @@ class Ladder:
     def free(self) -> bool:
         """Empty the caches and send other models off the device; what failed is begun again."""
         self._models.make_room()
+        trim_heap()
         free_caches(self._models.current.device)
         self.take("caches emptied", "Memory ran out; caches were emptied and the step begun again.")
         return True
@@ -147,6 +149,7 @@ class Ladder:
                     self._rounded.add(lodging)
                 lodging.reform(form)
         free_caches(model.device)
+        trim_heap()
         self.take(rung, sentence)
         return True
 

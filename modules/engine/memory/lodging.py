@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from modules.engine.memory.forms import DISK, FP8, FP8_LARGEST, WeightForm
+from modules.engine.memory.heap import trim_heap
 
 Refill = Callable[[], None]
 ReadOne = Callable[[str], Tensor]
@@ -40,6 +41,8 @@ class Stage:
         if self.present is lodging:
             return
         self.clear()
+        if lodging.form.device.type == "cpu":
+            trim_heap()  # of what the one before it has worked with
         lodging.bring()
         self.present = lodging
 
@@ -161,10 +164,16 @@ class Lodging:
         """From disk; buffers that no file carries never left."""
         if any(one.copy is not None for one in self._away):
             return
+        from modules.engine.checkpoints.arena import room_for  # it is above this room
+
         assert self.refill is not None
-        for one in self._away:
-            copy = torch.empty_like(one.home, device=self.form.device)
-            one.table[one.key] = _like(one.home, copy)
+        wanted = {
+            str(number): (tuple(one.home.shape), one.home.dtype)
+            for number, one in enumerate(self._away)
+        }
+        room = room_for(wanted, self.form.device)
+        for number, one in enumerate(self._away):
+            one.table[one.key] = _like(one.home, room[str(number)])
             one.copy = one.table[one.key]
             self.stage.count(one.size)
         self.refill()

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LARGEST_STRIP = 32 * 2**20
-"""Bytes of one strip of an inner picture."""
+LARGEST_STRIP = 8 * 2**20
+"""Bytes of one strip of an inner picture, unless that makes more than MOST_STRIPS of them."""
+MOST_STRIPS = 32
 FEWEST_ROWS = 8
 
 Affine = tuple[Tensor, Tensor]
@@ -145,7 +146,7 @@ class StripVae:
     def _strips(self, x: Tensor, times: int = 1) -> list[tuple[int, int]]:
         """First and last row of each strip."""
         per_row = x[:, :, 0].numel() * x.element_size() * times
-        rows = max(FEWEST_ROWS, self._largest // max(1, per_row))
+        rows = max(FEWEST_ROWS, self._largest // max(1, per_row), x.shape[2] // MOST_STRIPS)
         return [(top, min(top + rows, x.shape[2])) for top in range(0, x.shape[2], rows)]
 
 
