@@ -117,7 +117,13 @@ class EngineWatch:
 
     def _follow_model(self, event: events.Event, path: str | None) -> ModelStatus | None:
         if isinstance(event, events.ModelLoading):
-            return ModelStatus("loading", event.name, event.name, fraction=event.fraction)
+            return ModelStatus(
+                "loading",
+                event.name,
+                event.name,
+                fraction=event.fraction,
+                resident=self._loaded.resident,
+            )
         if isinstance(event, events.ModelReady):
             self._loaded = ModelStatus(
                 "ready",

@@ -51,3 +51,15 @@ def test_steps_of_a_job_say_nothing_new_about_the_model() -> None:
     follower, told = watch()
     follower.take(events.Step("job", 0, 1, 1, 9))
     assert told == []
+
+
+def test_it_is_told_which_models_are_in_memory_and_when_none_is() -> None:
+    follower, told = watch()
+    ready = events.ModelReady("other", "other", path="/other", resident=["model", "other"])
+    follower.take(ready, "/what was asked for")
+    assert follower.loaded.path == "/other", "after a cancelled load the former one is ready again"
+    follower.take(events.ModelLoading("third", 0.5))
+    assert told[-1]["resident"] == ["model", "other"]
+    follower.take(events.ModelGone())
+    assert (follower.loaded.state, follower.loaded.path) == ("none", None)
+    assert told[-1]["state"] == "none" and told[-1]["resident"] == []

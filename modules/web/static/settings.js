@@ -1,12 +1,14 @@
 // The Settings tab, made from the option table: sections, search, saved on change, undo and reset.
 import * as api from "./api.js";
 import * as toast from "./toast.js";
+import "./memory-panel.js";
 import { control } from "./settings-control.js";
 import { live } from "./live.js";
 import { button, debounce, h, icon } from "./dom.js";
 
 const { t, has, config } = window.Easel;
 const CHANGED = "*changed";
+const MEMORY = "Models in memory";
 const RELOADS = ["localization"];
 
 const label = (option) => (has(`option.${option.key}`) ? t(`option.${option.key}`) : option.label);
@@ -86,7 +88,9 @@ class Settings extends HTMLElement {
       );
     }
     const group = this.groups.find((one) => one.name === this.chosen);
-    if (group) this.#show(sectionName(group), [[group, group.options]], false);
+    if (!group) return;
+    this.#show(sectionName(group), [[group, group.options]], false);
+    if (group.name === MEMORY) this.list.prepend((this.memory ??= h("easel-memory")));
   }
 
   #drawNav() {

@@ -1,4 +1,6 @@
 // Brand at the left of the bar; state of the engine, theme and help at its right.
+import * as api from "./api.js";
+import * as toast from "./toast.js";
 import { help } from "./keys.js";
 import { live } from "./live.js";
 import { button, h } from "./dom.js";
@@ -25,7 +27,9 @@ class Status extends HTMLElement {
     this.light = button("moon", t("status.theme"), () => theme.toggle(), { quiet: true });
     this.light.id = "easel_theme";
     const state = h("span", { class: "state", role: "status", id: "easel_engine" }, this.dot, this.words);
-    this.replaceChildren(state, this.light, button("keyboard", t("keys.title"), help, { quiet: true }));
+    this.cancel = button("close", t("status.cancel_loading"), cancelLoading, { quiet: true });
+    this.cancel.id = "easel_cancel_loading";
+    this.replaceChildren(state, this.cancel, this.light, button("keyboard", t("keys.title"), help, { quiet: true }));
     live.on("snapshot engine model connection queue progress job", () => this.#draw());
     live.on("options", ({ changed }) => changed.gradio_theme && theme.follow(changed.gradio_theme));
     document.addEventListener("easel:theme", () => this.#draw());
@@ -37,6 +41,7 @@ class Status extends HTMLElement {
     this.dot.dataset.kind = kind;
     if (this.words.textContent !== text) this.words.textContent = text;
     this.words.parentElement.title = live.engine?.message ?? "";
+    this.cancel.hidden = !live.connected || live.model?.state !== "loading";
     const lit = theme.get() === "dark" ? "sun" : "moon";
     this.light.firstElementChild.className = `easel-icon icon-${lit}`;
   }
@@ -59,3 +64,8 @@ class Status extends HTMLElement {
   }
 }
 customElements.define("easel-status", Status);
+
+/** The checkpoint before stays; a job that waits for this one is interrupted. */
+function cancelLoading() {
+  toast.guard(() => api.post("/easel/v1/models/cancel"));
+}

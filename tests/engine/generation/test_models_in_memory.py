@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from modules.engine.generation.control import JobControl
+from modules.engine.process import Office
 from modules.requests.events import Event, ModelGone, ModelLoading, ModelReady, Started
 from tests.engine.checkpoints.test_pixels import tiny_autoencoder
 from tests.engine.generation.conftest import Studio, difference
@@ -74,14 +75,16 @@ def test_interrupting_while_a_model_loads_leaves_the_former_one_in_force(
     assert difference(again.pictures[0], expected) == 0
 
 
-def test_a_load_without_a_job_is_cancelled_at_the_desk(studio: Studio, refiner: Path) -> None:
+def test_a_load_without_a_job_can_be_cancelled(studio: Studio, refiner: Path) -> None:
     studio.picture()
     heard: list[Event] = []
+    office = Office(heard.append)
+    office.engine = studio.engine
 
     def hear(event: Event) -> None:
         heard.append(event)
         if isinstance(event, ModelLoading) and event.fraction > 0.2:
-            assert studio.engine.desk.cancel()
+            office._sort({"cmd": "cancel_load"})
 
     studio._listen = hear
     assert not studio.engine.desk.cancel(), "nothing is loading"
