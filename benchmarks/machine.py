@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -51,3 +52,9 @@ def peak_resident_mb(pid: int) -> float:
     except OSError:
         return resident_mb(pid)
     return resident_mb(pid)
+
+
+def forget_peak(pid: int) -> None:
+    """Begin the peak of a living process anew (Linux)."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")

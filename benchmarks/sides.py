@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -135,11 +135,12 @@ class BareSide:
 class OurSide:
     """Easel's engine process, driven as the server drives it."""
 
-    def __init__(self, plan: Plan, checkpoint: Path) -> None:
+    def __init__(self, plan: Plan, checkpoint: Path, words: Sequence[str] = ("--no-half",)) -> None:
+        """`words`: flags; by default both sides compute in 32 bits."""
         self.environment = surroundings(plan, our_malloc=True)
-        # Both sides compute on the processor, in 32 bits, whatever else the machine has.
-        words = ["--use-cpu", "all", "--no-half", "--no-hashing"]
-        flags = parse_flags(["--data-dir", str(plan.data), "--ckpt", str(checkpoint), *words])
+        # On the processor, whatever else the machine has.
+        told = ["--use-cpu", "all", "--no-hashing", *words]
+        flags = parse_flags(["--data-dir", str(plan.data), "--ckpt", str(checkpoint), *told])
         paths = Paths.from_flags(flags)
         paths.ensure()
         options = OptionStore(paths.config_file, build_table())
@@ -198,18 +199,6 @@ class OurSide:
         Raises:
             RuntimeError: the engine failed.
         """
-        self._number += 1
-        request = GenerationRequest(
-            prompt=PROMPT,
-            width=work.size,
-            height=work.size,
-            steps=work.steps,
-            cfg_scale=SCALE,
-            sampler_name="DDIM",
-            seed=1,
-            override_settings={"live_previews_enable": False},
-        )
-        prepared = self._preparer.prepare(request, f"bench-{self._number}", "cli")
         stamps: list[float] = []
         processor: list[float] = []
         engine = psutil.Process(self._backend.status.pid)
@@ -220,13 +209,42 @@ class OurSide:
                 used = engine.cpu_times()
                 processor.append(used.user + used.system)
 
-        outcome = self._backend.run(prepared, listen)
-        if outcome.ending != "done":
-            raise RuntimeError(f"the engine failed: {outcome.message}")
+        self.run(work, listen)
         return Sample(
             [after - before for before, after in itertools.pairwise(stamps)],
             (processor[-1] - processor[0]) / (len(processor) - 1),
         )
+
+    def run(
+        self,
+        work: Work,
+        listen: Callable[[Event], None],
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Make a picture.
+
+        Args:
+            listen: hears the job's events.
+            settings: those that differ from the defaults.
+
+        Raises:
+            RuntimeError: the engine failed.
+        """
+        self._number += 1
+        request = GenerationRequest(
+            prompt=PROMPT,
+            width=work.size,
+            height=work.size,
+            steps=work.steps,
+            cfg_scale=SCALE,
+            sampler_name="DDIM",
+            seed=1,
+            override_settings={"live_previews_enable": False, **(settings or {})},
+        )
+        prepared = self._preparer.prepare(request, f"bench-{self._number}", "cli")
+        outcome = self._backend.run(prepared, listen)
+        if outcome.ending != "done":
+            raise RuntimeError(f"the engine failed: {outcome.message}")
 
     def peak_mb(self) -> float:
         """Peak resident memory of the engine process."""
