@@ -177,6 +177,20 @@ def form_router(context: AppContext) -> APIRouter:
         await asyncio.to_thread(refresh_catalog, context)
         return SafeJSON(await asyncio.to_thread(models_object, context))
 
+    @router.post("/models/cancel")
+    async def cancel() -> Response:
+        """Stop loading; the checkpoint before stays. A job that waits for it is interrupted."""
+        done = context.jobs.engine.model.state == "loading" and await asyncio.to_thread(
+            context.jobs.interrupt
+        )
+        return SafeJSON({"done": bool(done)})
+
+    @router.post("/models/reload")
+    async def reload() -> Response:
+        """Load the chosen checkpoint again after it was unloaded."""
+        context.jobs.between_jobs(context.jobs.models.load_chosen)
+        return SafeJSON(context.jobs.engine.model.to_json())
+
     @router.post("/models/unload")
     async def unload() -> Response:
         """Free the model's memory; the next job loads it again."""
