@@ -32,6 +32,8 @@ class Source:
     fused query, key and value are told apart, and halves change places."""
     transposed: bool = False
     """The file holds the matrix with its axes exchanged."""
+    scale: str = ""
+    """Tensor of one number that all are to be multiplied with (scaled fp8 files); none if empty."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -165,9 +167,7 @@ def fill(
                 files[path] = stack.enter_context(TensorFile(source.header, care))
             if touched is not None:
                 touched.add(name)
-            files[path].read_into(
-                source.tensor, weights[name], rows=source.rows, transposed=source.transposed
-            )
+            read_source(files[path], source, weights[name])
             done += source.size
             if progress is not None:
                 progress(done / total)
@@ -183,8 +183,27 @@ def read_half(source: Source) -> torch.Tensor:
     """
     weight = torch.empty(source.shape, dtype=torch.float16)
     with TensorFile(source.header) as file:
-        file.read_into(source.tensor, weight, rows=source.rows, transposed=source.transposed)
+        read_source(file, source, weight)
     return weight
+
+
+def read_source(file: TensorFile, source: Source, destination: torch.Tensor) -> None:
+    """Fill `destination` with one weight from its open file.
+
+    Raises:
+        UnreadableModelError: the file ended early, cannot be read or holds NaN.
+    """
+    if not source.scale:
+        file.read_into(
+            source.tensor, destination, rows=source.rows, transposed=source.transposed
+        )
+        return
+    scale = file.get(source.scale).float().reshape(())
+    # In full: eight bits cannot be multiplied where they are.
+    whole = torch.empty(destination.shape, dtype=torch.float32)
+    file.read_into(source.tensor, whole, rows=source.rows, transposed=source.transposed)
+    with torch.no_grad():
+        destination.copy_(whole.mul_(scale))
 
 
 def _in_file_order(plan: ComponentPlan) -> Iterator[tuple[str, Source]]:

@@ -83,6 +83,26 @@ def test_a_quantised_transformer_gives_its_picture(
     assert difference(ours, made(studio, model.folder, cfg_scale=1.0)) > 0
 
 
+def test_eight_bits_with_a_scale_are_multiplied_by_it(
+    studio: Studio, build: Build, tmp_path: Path
+) -> None:
+    model = build(flux("schnell"))
+    alone = write_single(tmp_path / "Stable-diffusion" / "flux.safetensors", model, parts=())
+    write_part(tmp_path / "text_encoder" / "clip_l.safetensors", model, "clip_l")
+    write_part(tmp_path / "VAE" / "ae.safetensors", model, "vae")
+    state = {"scaled_fp8": torch.empty(2, dtype=torch.float8_e4m3fn)}
+    for name, value in text_state(model.parts["t5"]).items():
+        if name.endswith((".q.weight", ".wo.weight")):
+            scale = value.abs().max() / 448
+            state[name] = (value / scale).to(torch.float8_e4m3fn)
+            state[name.replace(".weight", ".scale_weight")] = scale.float()
+        elif name != "encoder.embed_tokens.weight":
+            state[name] = value.contiguous()
+    save_file(state, str(tmp_path / "text_encoder" / "t5xxl_scaled.safetensors"))
+    ours = made(studio, alone, cfg_scale=1.0)
+    assert 0 < difference(ours, made(studio, model.folder, cfg_scale=1.0)) < 40
+
+
 def test_t5_under_llama_cpps_names_is_found(studio: Studio, build: Build, tmp_path: Path) -> None:
     model = build(flux("schnell"))
     alone = write_single(tmp_path / "Stable-diffusion" / "flux.safetensors", model, parts=())

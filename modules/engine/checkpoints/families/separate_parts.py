@@ -22,6 +22,7 @@ from modules.engine.checkpoints.components import ComponentPlan
 from modules.engine.checkpoints.families import folder_parts, vae_file
 from modules.engine.checkpoints.families.single_file import UNET, Told, defaults_of, planned
 from modules.engine.checkpoints.layouts.names import Names
+from modules.engine.checkpoints.layouts.scaled import with_scales
 from modules.engine.checkpoints.layouts.t5 import encoder_names, read_t5
 
 VAE_PREFIXES = ("first_stage_model.", "vae.")
@@ -43,10 +44,11 @@ def transformer_names(header: Header) -> Names:
     """The transformer of a file: below the original prefix, or all that is no other part."""
     below = Names.below(header, UNET)
     if below:
-        return below
+        return with_scales(below)
     others = (*VAE_PREFIXES, "text_encoders.")
     everything = Names.below(header, "")
-    return Names({name: everything[name] for name in everything if not name.startswith(others)})
+    own = {name: everything[name] for name in everything if not name.startswith(others)}
+    return with_scales(Names(own))
 
 
 def t5(
@@ -64,7 +66,7 @@ def t5(
     found: Header | None = header if t5_width(header, T5) else t5_file(header.path, configs, width)
     if found is None:
         return None
-    names = Names.below(found, T5 if found is header else "")
+    names = with_scales(Names.below(found, T5 if found is header else ""))
     return planned(
         found.path,
         "t5_encoder",

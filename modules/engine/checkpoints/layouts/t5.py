@@ -10,7 +10,7 @@ from modules.engine.checkpoints.layouts.names import Names
 from modules.engine.checkpoints.layouts.original_unet import LayoutError
 
 _WORDS = ("shared.weight", "encoder.embed_tokens.weight", "embed_tokens.weight")
-_IGNORED = ("decoder.", "lm_head.", "logit_scale", "scaled_fp8", "spiece_model")
+_IGNORED = ("decoder.", "lm_head.", "logit_scale", "spiece_model")
 _GGUF_BLOCK = re.compile(r"enc\.blk\.(\d+)\.(\w+)\.weight")
 _GGUF_TOP: Mapping[str, str] = {
     "token_embd.weight": "embed_tokens.weight",
