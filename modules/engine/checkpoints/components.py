@@ -194,9 +194,7 @@ def read_source(file: TensorFile, source: Source, destination: torch.Tensor) -> 
         UnreadableModelError: the file ended early, cannot be read or holds NaN.
     """
     if not source.scale:
-        file.read_into(
-            source.tensor, destination, rows=source.rows, transposed=source.transposed
-        )
+        file.read_into(source.tensor, destination, rows=source.rows, transposed=source.transposed)
         return
     scale = file.get(source.scale).float().reshape(())
     # In full: eight bits cannot be multiplied where they are.

@@ -13,9 +13,7 @@ _USELESS = (".scale_input", "scaled_fp8")
 
 def with_scales(names: Names) -> Names:
     """The tensors without their scales, each knowing its own."""
-    sources = {
-        name: names[name] for name in names if not name.endswith((_SCALE, *_USELESS))
-    }
+    sources = {name: names[name] for name in names if not name.endswith((_SCALE, *_USELESS))}
     for name in names:
         weight = name.removesuffix(_SCALE) + ".weight"
         if name.endswith(_SCALE) and weight in sources:
