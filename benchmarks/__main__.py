@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import clicks, extras, inpaint, loading, machine, startup, steps, swap
+from benchmarks import adapters, clicks, extras, inpaint, loading, machine, startup, steps, swap
 from benchmarks.plan import Plan
 
 GROUPS: dict[str, Callable[[Plan], dict[str, object]]] = {
@@ -23,6 +23,7 @@ GROUPS: dict[str, Callable[[Plan], dict[str, object]]] = {
     "extras": extras.measure,
     "inpaint": inpaint.measure,
     "swap": swap.measure,
+    "adapters": adapters.measure,
 }
 
 

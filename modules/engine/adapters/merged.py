@@ -9,7 +9,7 @@ same stays as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,14 +20,20 @@ from modules.engine.adapters.hypernetwork_hooks import (
     HypernetworkHooks,
     hypernetworks_key,
 )
-from modules.engine.adapters.targets import Piece
+from modules.engine.adapters.layer_work import (
+    Layer,
+    Place,
+    add,
+    add_product,
+    joined,
+    kept,
+    scale_bias,
+)
 from modules.engine.memory import exact_weight, wake
 
 if TYPE_CHECKING:
     from modules.engine.adapters.fitting import FittedAdapter, FittedPart
 
-Place = tuple[str, str]
-"""Network and path of a layer in it."""
 Parts = tuple[tuple[Hashable, str, float, int | None], ...]
 """What is merged into a layer: adapter, entry, strength, rank limit, in order."""
 
@@ -132,32 +138,34 @@ class ModelAdapters:
 
     def _merge(self, group: _Group) -> None:
         """Compute the weights of some layers from their originals and write them."""
-        work: dict[Place, _Layer] = {}
+        work: dict[Place, Layer] = {}
         for place in group.places:
             # Noted before anything is written: whatever happens, it can be put back.
             self._merged[place] = ()
             work[place] = self._layer(place)
         for part, strength, rank in group.parts:
-            weight = _joined(part.target.pieces, work)
+            weight = joined(part.target.pieces, work)
             change = part.change(weight, rank)
+            if change.product is not None:
+                add_product(part.target.pieces, work, change.product, strength)
             if change.weight is not None:
-                _add(part.target.pieces, work, change.weight, strength, "weight")
+                add(part.target.pieces, work, change.weight, strength, "weight")
             if change.bias_factor is not None:
-                _scale_bias(part.target.pieces, work, change.bias_factor, strength)
+                scale_bias(part.target.pieces, work, change.bias_factor, strength)
             if change.bias is not None:
-                _add(part.target.pieces, work, change.bias, strength, "bias")
+                add(part.target.pieces, work, change.bias, strength, "bias")
         for place, layer in work.items():
             self._write(place, layer)
             self._merged[place] = group.key
 
-    def _layer(self, place: Place) -> _Layer:
+    def _layer(self, place: Place) -> Layer:
         """A layer's original weights in 32 bits, where they are computed with."""
         module = self._module(place)
         exact = exact_weight(self._networks[place[0]], f"{place[1]}.weight")
         weight = self._original(place, "weight", module.weight) if exact is None else exact
         device = module.weight.device
         bias = self._original(place, "bias", getattr(module, "bias", None))
-        return _Layer(
+        return Layer(
             weight.to(device=device, dtype=torch.float32, copy=True),
             None if bias is None else bias.to(device=device, dtype=torch.float32, copy=True),
         )
@@ -168,7 +176,7 @@ class ModelAdapters:
             return now
         return self._originals[key]
 
-    def _write(self, place: Place, layer: _Layer) -> None:
+    def _write(self, place: Place, layer: Layer) -> None:
         module = self._module(place)
         for name, value in (("weight", layer.weight), ("bias", layer.bias)):
             if name not in layer.changed:
@@ -176,8 +184,7 @@ class ModelAdapters:
             now = getattr(module, name, None)
             key = (*place, name)
             if key not in self._originals:
-                # In main memory: devices have none to spare, and copying back is exact.
-                self._originals[key] = None if now is None else now.detach().to("cpu", copy=True)
+                self._originals[key] = None if now is None else kept(now)
             dtype = module.weight.dtype if now is None else now.dtype
             if dtype.itemsize == 1:  # larger numbers would become NaN
                 value = value.clamp(torch.finfo(dtype).min, torch.finfo(dtype).max)
@@ -216,16 +223,6 @@ class ModelAdapters:
     def _module(self, place: Place) -> torch.nn.Module:
         network, path = place
         return self._networks[network].get_submodule(path)
-
-
-@dataclass
-class _Layer:
-    """A layer's weights while they are computed, in 32 bits."""
-
-    weight: Tensor
-    bias: Tensor | None
-    changed: set[str] = field(default_factory=set)
-    """"weight", "bias", or both."""
 
 
 @dataclass(frozen=True)
@@ -277,48 +274,3 @@ def _groups(uses: Sequence[Use]) -> list[_Group]:
 
 def _places(part: FittedPart) -> tuple[Place, ...]:
     return tuple(dict.fromkeys((piece.network, piece.module) for piece in part.target.pieces))
-
-
-def _joined(pieces: Sequence[Piece], work: Mapping[Place, _Layer]) -> Tensor:
-    """The weights of the pieces, one below the other."""
-    found = [_cut(work[piece.network, piece.module].weight, piece) for piece in pieces]
-    return found[0] if len(found) == 1 else torch.cat(found)
-
-
-def _add(
-    pieces: Sequence[Piece],
-    work: Mapping[Place, _Layer],
-    change: Tensor,
-    strength: float,
-    name: str,
-) -> None:
-    """Add ``strength * change`` to the pieces' weights or biases; ``change`` has all their rows."""
-    begin = 0
-    for piece in pieces:
-        layer = work[piece.network, piece.module]
-        count = len(_cut(layer.weight, piece))
-        rows = change[begin : begin + count]
-        begin += count
-        if name == "bias" and layer.bias is None:
-            layer.bias = torch.zeros(len(layer.weight), device=layer.weight.device)
-        _cut(getattr(layer, name), piece).add_(rows, alpha=strength)
-        layer.changed.add(name)
-
-
-def _scale_bias(
-    pieces: Sequence[Piece], work: Mapping[Place, _Layer], factor: Tensor, strength: float
-) -> None:
-    """Add ``strength * factor`` times the bias to it, where there is one."""
-    begin = 0
-    for piece in pieces:
-        layer = work[piece.network, piece.module]
-        count = len(_cut(layer.weight, piece))
-        if layer.bias is not None:
-            bias = _cut(layer.bias, piece)
-            bias.addcmul_(bias.clone(), factor[begin : begin + count], value=strength)
-            layer.changed.add("bias")
-        begin += count
-
-
-def _cut(rows: Tensor, piece: Piece) -> Tensor:
-    return rows if piece.rows is None else rows[piece.rows[0] : piece.rows[1]]

@@ -24,8 +24,18 @@ class Change:
     """In the shape of the weight."""
     bias: Tensor | None = None
     """[outputs]"""
+    product: tuple[Tensor, Tensor] | None = None
+    """Instead of the weight's change: two matrices whose product it is, [outputs, rank] and
+    [rank, all the rest]."""
     bias_factor: Tensor | None = None
     """[outputs]: so much of the bias that is there is added to it."""
+
+
+def multiplied(change: Change, weight: Tensor) -> Tensor | None:
+    """The weight's change as one tensor."""
+    if change.product is None:
+        return change.weight
+    return (change.product[0] @ change.product[1]).reshape(weight.shape)
 
 
 def number(parts: Parts, name: str) -> float | None:

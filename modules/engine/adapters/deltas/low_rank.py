@@ -34,12 +34,17 @@ def low_rank(parts: Parts, weight: Tensor, rank: int | None = None) -> Change:
             raise DoesNotFit(f"has matrices of {list(up.shape)} and {list(down.shape)}")
         if rank is not None and 0 < rank < thin.shape[0]:
             wide, thin = wide[:, :rank], thin[:rank]
+        if len(wide) == len(weight) and thin.shape[1] == weight[0].numel():
+            return Change(bias=_bias(parts, weight, scale), product=(wide * scale, thin))
         product = wide @ thin
         if down.ndim > 2:
             product = product.reshape(len(wide), *down.shape[1:])
         elif up.ndim > 2:
             product = product.reshape(len(wide), thin.shape[1], *up.shape[2:])
-    bias = None
-    if "lora_up_bias" in parts:
-        bias = like(weight, parts["lora_up_bias"])[0].flatten() * scale
-    return Change(shaped(product, weight) * scale, bias)
+    return Change(shaped(product, weight) * scale, _bias(parts, weight, scale))
+
+
+def _bias(parts: Parts, weight: Tensor, scale: float) -> Tensor | None:
+    if "lora_up_bias" not in parts:
+        return None
+    return like(weight, parts["lora_up_bias"])[0].flatten() * scale

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from modules.engine.adapters.deltas.change import Change, Parts
+from modules.engine.adapters.deltas.change import Change, Parts, multiplied
 from modules.engine.adapters.deltas.decomposed import decomposed
 from modules.engine.adapters.deltas.direct import bias_of, full, norm, only_bias
 from modules.engine.adapters.deltas.generalised import generalised
@@ -41,12 +41,13 @@ class Kind:
             DoesNotFit: the parts are for a layer of another shape.
         """
         change = self.rule(parts, weight, rank)
-        moved, bias = change.weight, change.bias
-        if moved is not None and ("dora_scale" in parts or "dora_magnitude" in parts):
-            moved = decomposed(moved, parts, weight)
-        if bias is None:
-            bias = bias_of(parts, weight)
-        return Change(moved, bias, change.bias_factor)
+        if "dora_scale" in parts or "dora_magnitude" in parts:
+            moved = multiplied(change, weight)
+            if moved is not None:
+                change = replace(change, weight=decomposed(moved, parts, weight), product=None)
+        if change.bias is None:
+            change = replace(change, bias=bias_of(parts, weight))
+        return change
 
 
 def _butterfly(parts: Parts, weight: Tensor, rank: int | None = None) -> Change:
