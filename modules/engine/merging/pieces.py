@@ -42,6 +42,9 @@ class Piece:
             if dtype not in DTYPES:
                 reason = f"has {shown(part.tensor)!r} quantised ({shown(dtype, 20)})"
                 raise UnsupportedModelError(part.header.path, reason)
+            if part.scale:
+                reason = f"has {shown(part.tensor)!r} in scaled fp8, which cannot be merged here"
+                raise UnsupportedModelError(part.header.path, reason)
         joined = names.pop() if len(names) == 1 else "F32"
         first = parts[0].shape
         if shape is None:
