@@ -159,7 +159,7 @@ class ModelManager:
     def _in_form(self, resident: Resident) -> bool:
         """Whether a model's weights are kept as flags and settings want it now."""
         family = resident.model.family
-        return all(
+        return self.memory.suits(resident.model.plan) and all(
             network.form == self.memory.form(self.policy, family, name, network.plan)
             for name, network in resident.networks.items()
         )
@@ -236,7 +236,7 @@ class ModelManager:
     ) -> LoadedModel:
         progress(0.0)
         notes = notes_of(path)
-        plan = plan_model(path, vae, self.paths.configs)
+        plan = self.memory.spared(plan_model(path, vae, self.paths.configs))
         forms = {
             name: self.memory.form(self.policy, plan.family, name, component)
             for name, component in plan.components.items()

@@ -12,11 +12,13 @@ from modules.engine.device import DevicePolicy
 
 if TYPE_CHECKING:
     from modules.engine.checkpoints.components import ComponentPlan
+    from modules.engine.checkpoints.families.base import ModelPlan
 
 Way = Literal["stay", "network", "layer"]
 """How weights come to where they compute: they are there; a network as a whole for its turn; each
 layer for its own call."""
 
+SD3_T5 = "text_encoder_3"
 FP8 = torch.float8_e4m3fn
 FP8_LARGEST = 448.0
 DISK = torch.device("meta")
@@ -63,6 +65,8 @@ class MemorySettings:
     fp8_storage: str = "Disable"
     cache_fp16: bool = False
     """Keep 16-bit weights in RAM beside the eight-bit ones, for adapters to be added to."""
+    sd3_t5: bool = True
+    """SD3 uses its biggest text encoder where it is there (A1111's `sd3_enable_t5`)."""
 
     @classmethod
     def of(cls, flags: Mapping[str, Any], options: Mapping[str, Any]) -> MemorySettings:
@@ -80,7 +84,21 @@ class MemorySettings:
             self,
             fp8_storage=str(options.get("fp8_storage") or "Disable"),
             cache_fp16=bool(options.get("cache_fp16_weight", False)),
+            sd3_t5=bool(options.get("sd3_enable_t5", True)),
         )
+
+    def spared(self, plan: ModelPlan) -> ModelPlan:
+        """The plan without what the settings leave out; it says so in `left_out`."""
+        if self.sd3_t5 or plan.family != "sd3" or SD3_T5 not in plan.components:
+            return plan
+        kept = {name: one for name, one in plan.components.items() if name != SD3_T5}
+        return replace(plan, components=kept, left_out=(SD3_T5,))
+
+    def suits(self, plan: ModelPlan) -> bool:
+        """Whether a loaded plan has the components that the settings want now."""
+        if plan.family != "sd3":
+            return True
+        return not plan.left_out if self.sd3_t5 else SD3_T5 not in plan.components
 
     def way(self, family: str) -> Way:
         """How the networks of a family come to the device."""

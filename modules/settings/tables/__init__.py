@@ -12,11 +12,12 @@ from modules.settings.tables import (
     pictures,
     sampling,
     saving,
+    sd3,
     sdxl,
 )
 
 
 def build_table() -> OptionTable:
     """A fresh table of all settings; extensions may add rows to it."""
-    rooms = (saving, generation, sampling, pictures, sdxl, networks, cards, interface, later)
+    rooms = (saving, generation, sampling, pictures, sdxl, sd3, networks, cards, interface, later)
     return OptionTable(option for room in rooms for option in room.OPTIONS)

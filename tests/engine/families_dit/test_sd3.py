@@ -44,6 +44,15 @@ def test_without_t5_zeros_stand_in_its_place(studio: Studio, build: Build, tmp_p
     assert difference(made(studio, single), ours) == 0
 
 
+def test_a_setting_leaves_t5_out_and_takes_it_in_again(studio: Studio, build: Build) -> None:
+    model = build(sd3())
+    usual = made(studio, model.folder)
+    without = made(studio, model.folder, options={"sd3_enable_t5": False})
+    assert difference(without, usual) > 0
+    assert "text_encoder_3" not in studio.engine.load(str(model.folder)).networks
+    assert difference(made(studio, model.folder), usual) == 0
+
+
 def test_text_encoders_and_vae_are_found_in_their_folders(
     studio: Studio, build: Build, tmp_path: Path
 ) -> None:

@@ -37,6 +37,8 @@ class ModelPlan:
     sidecar: Sidecar
     undecided: bool = False
     """Nothing says what the network predicts; `FamilyAdapter.settled` finds out by trying it."""
+    left_out: tuple[str, ...] = ()
+    """Components that are there, but that a setting does without."""
 
 
 @dataclass(frozen=True)
