@@ -18,6 +18,8 @@ export class CardGrid {
   #serial = 0;
   #size = { width: 0, height: 0 };
   #frame = 0;
+  /** The card that gets the focus when it has been fetched, or null. */
+  #awaited = null;
 
   constructor({ id, label, fetchPart, draw }) {
     this.fetchPart = fetchPart;
@@ -28,7 +30,9 @@ export class CardGrid {
     this.element.addEventListener("keydown", (event) => this.#keys(event));
     this.element.addEventListener("focusin", (event) => {
       const at = event.target.closest(".card")?.dataset.at;
-      if (at !== undefined) this.#activate(Number(at));
+      if (at === undefined) return;
+      this.#awaited = null;
+      this.#activate(Number(at));
     });
     new ResizeObserver(() => this.#soon()).observe(this.element);
   }
@@ -37,6 +41,7 @@ export class CardGrid {
   show(first, total, { keep = false } = {}) {
     this.#serial += 1;
     this.total = total;
+    this.#awaited = null;
     this.cards = new Map(first.map((card, at) => [at, card]));
     this.#asked = new Set(first.length ? [0] : []);
     if (!keep) {
@@ -116,6 +121,8 @@ export class CardGrid {
       node.style.transform = `translate(${1 + (at % columns) * (width + GAP)}px, ${1 + Math.floor(at / columns) * step}px)`;
     }
     this.#want(from, to);
+    const free = document.activeElement === document.body || this.element.contains(document.activeElement);
+    if (this.#awaited !== null && free) this.#focus(this.#awaited);
   }
 
   #node(at) {
@@ -172,7 +179,9 @@ export class CardGrid {
   #focus(at, part = "") {
     const node = this.nodes.get(at);
     const same = part && node?.getElementsByClassName(part)[0];
-    (same || node?.querySelector(".face"))?.focus({ preventScroll: true });
+    const found = same || node?.querySelector(".face");
+    this.#awaited = found ? null : at;
+    found?.focus({ preventScroll: true });
   }
 
   #keys(event) {
