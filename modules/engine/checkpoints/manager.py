@@ -303,7 +303,10 @@ class ModelManager:
         adapter = LOADERS[plan.family].adapter
         same = self._with_all(choice.kept) if choice.only_changes("vae") else None
         # With the same text encoders, the texts that were encoded stay valid.
-        conditioner = same.conditioner if same else adapter.conditioner(modules, plan.tokenizers)
+        if same is not None and same.networks.keys() == modules.keys():
+            conditioner = same.conditioner
+        else:
+            conditioner = adapter.conditioner(modules, plan.tokenizers)
         info = checkpoint_info(plan.path, self.paths.checkpoint_dirs)
         return LoadedModel(
             plan=plan,
