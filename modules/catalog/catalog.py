@@ -72,7 +72,9 @@ class Catalog:
         self.options = options
         self.hashing = hashing
         self.hashes = HashCache(paths.cache / "hashes.json")
-        self.networks = Networks(paths.lora, paths.embeddings, paths.hypernetworks)
+        # A1111's extension for LyCORIS had a folder of its own.
+        loras = (paths.lora, paths.models / "LyCORIS")
+        self.networks = Networks(loras, paths.embeddings, paths.hypernetworks)
         self._default = default_checkpoint
         self._default_vae = default_vae
         self._lock = threading.RLock()

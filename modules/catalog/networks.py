@@ -106,15 +106,16 @@ class Remembered(Generic[Info]):
 class Networks:
     """The extra networks of an installation. Thread-safe."""
 
-    def __init__(self, loras: Path, embeddings: Path, hypernetworks: Path) -> None:
-        self._folders = {"lora": loras, "embedding": embeddings, "hypernetwork": hypernetworks}
+    def __init__(self, loras: Sequence[Path], embeddings: Path, hypernetworks: Path) -> None:
+        self._lora_folders = tuple(loras)
+        self._folders = {"embedding": embeddings, "hypernetwork": hypernetworks}
         self._loras = Remembered(read_lora)
         self._embeddings = Remembered(read_embedding_info)
         self._hypernetworks = Remembered(read_hypernetwork_info)
 
     def loras(self) -> list[LoraInfo]:
         """LoRA files, good and bad (see `problem`)."""
-        return self._loras.list(scan([self._folders["lora"]], folders=False))
+        return self._loras.list(scan(self._lora_folders, folders=False))
 
     def embeddings(self) -> list[EmbeddingInfo]:
         """Textual inversions, good and bad, of weights files and of pictures."""
@@ -145,10 +146,15 @@ class Networks:
         for alias in ambiguous:
             table.pop(alias, None)
         for info in infos:
-            table[_below(self._folders["lora"], info.path)] = info
+            table[self._below(info.path)] = info
         for info in infos:
             table[info.name] = info
         return {name: info for name in wanted if (info := _looked_up(table, name)) is not None}
+
+    def _below(self, path: Path) -> str:
+        """A LoRA's path below its folder, without its ending."""
+        root = next((one for one in self._lora_folders if path.is_relative_to(one)), path.parent)
+        return path.relative_to(root).with_suffix("").as_posix()
 
     def loras_of_hashes(self, hashes: Iterable[str], cache: HashCache) -> dict[str, LoraInfo]:
         """The LoRA of each hash, for those that are here. `cache` has those that were computed."""
@@ -300,10 +306,6 @@ def _looked_up(table: Mapping[str, Info], name: str) -> Info | None:
         alike = [info for key, info in table.items() if key.lower() == name.lower()]
         found = alike[0] if alike else None
     return found
-
-
-def _below(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()
 
 
 def _decoded(value: str) -> Any:

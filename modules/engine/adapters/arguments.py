@@ -52,6 +52,8 @@ class LoraArguments:
     first_step: float = 0.0
     """Steps count from 0; a number below 1 is a share of the pass."""
     last_step: float | None = None
+    unknown: tuple[str, ...] = ()
+    """Named arguments that nobody knows; they say nothing."""
 
     def strength(self, step: int, steps: int, *, second: bool = False) -> Strength:
         """The strength at a step of a pass.
@@ -82,10 +84,7 @@ def read_arguments(network: ExtraNetwork) -> LoraArguments:
     Raises:
         ValueError: an argument cannot be read; the text says which.
     """
-    args, named = network.args, dict(network.kwargs)
-    for key in named:
-        if key not in KNOWN:
-            raise ValueError(f"{key}= is not known; allowed: {', '.join(sorted(KNOWN))}")
+    args, named = network.args, {k: v for k, v in network.kwargs.items() if k in KNOWN}
     text = read_curve(named.get("te") or (args[0] if args else "1"))
     second_argument = _second(args)
     image = read_curve(named["unet"]) if "unet" in named else second_argument or text
@@ -105,6 +104,7 @@ def read_arguments(network: ExtraNetwork) -> LoraArguments:
         blocks=blocks or None,
         first_step=first,
         last_step=last,
+        unknown=tuple(sorted(network.kwargs.keys() - KNOWN)),
     )
 
 

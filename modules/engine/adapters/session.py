@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from modules.catalog.errors import ModelFileError, shown
 from modules.engine.adapters.adapter_file import AdapterFile
-from modules.engine.adapters.arguments import LoraArguments, read_arguments
+from modules.engine.adapters.arguments import KNOWN, LoraArguments, read_arguments
 from modules.engine.adapters.embeddings import Embedding, embedding_parts, read_embedding
 from modules.engine.adapters.files import AdapterFiles
 from modules.engine.adapters.fitting import FittedAdapter
@@ -88,6 +88,7 @@ class JobNetworks:
             try:
                 if network.kind in LORA_KINDS:
                     loras.append(read_arguments(network))
+                    self._tell_unknown(loras[-1])
                 else:
                     strength = read_number(network.args[0]) if network.args else 1.0
                     hypernetworks.append((name, strength))
@@ -235,6 +236,14 @@ class JobNetworks:
         except ModelFileError as error:
             self._leave_out("hypernet", name, error.reason)
             return None
+
+    def _tell_unknown(self, lora: LoraArguments) -> None:
+        if lora.unknown:
+            unknown = ", ".join(f"{shown(key, 20)}=" for key in lora.unknown[:5])
+            allowed = ", ".join(f"{key}=" for key in sorted(KNOWN))
+            self._warn(
+                f"<lora:{shown(lora.name, 80)}>: {unknown} is not known; allowed: {allowed}."
+            )
 
     def _tells(self, option: str) -> bool:
         return bool(self._options.get(option, True))

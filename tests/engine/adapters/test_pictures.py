@@ -232,6 +232,26 @@ def test_hires_prompts_have_their_own_networks(
     assert (only_second == second.pictures[0]).all()
 
 
+def test_the_refiner_gets_the_networks_too(
+    studio: Studio, make: Callable[..., Result], folder: Path, plain: np.ndarray
+) -> None:
+    other = tiny_sd(folder / "refiner", name="other", dtype="float32", seed=9)
+    given = {"refiner": str(other)}
+    job = {"refiner_checkpoint": "other", "refiner_switch_at": 0.5, "steps": 4}
+
+    def refined(prompt: str) -> np.ndarray:
+        result = make(prompt, resources=given, **job)
+        assert not result.warnings
+        return result.pictures[0]
+
+    bare = refined("a red apple")
+    both = refined("a red apple<lora:look:1>")
+    late = refined("a red apple<lora:look:1:start=3>")
+    assert len({picture.tobytes() for picture in (plain, bare, both, late)}) == 4
+    assert (refined("a red apple") == bare).all()
+    assert (make().pictures[0] == plain).all()
+
+
 # -- textual inversion --------------------------------------------------------------------------
 
 
