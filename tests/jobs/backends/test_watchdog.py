@@ -58,3 +58,5 @@ def test_the_users_own_environment_wins() -> None:
     assert environment["HF_HUB_OFFLINE"] == "0"
     assert environment["TOKENIZERS_PARALLELISM"] == "false"
     assert environment["PATH"] == "/bin"
+    assert environment["OMP_WAIT_POLICY"] == "PASSIVE"  # spinning starves beside a busy program
+    assert engine_environment({"OMP_WAIT_POLICY": "ACTIVE"})["OMP_WAIT_POLICY"] == "ACTIVE"
