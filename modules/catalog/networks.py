@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from modules.catalog.cards.family_guess import family_of_adapter
-from modules.catalog.embedding_images import IMAGE_SUFFIXES, embedding_of_image
-from modules.catalog.errors import ModelFileError, UnsupportedModelError
+from modules.catalog.embedding_images import IMAGE_SUFFIXES
+from modules.catalog.embedding_info import EmbeddingInfo, read_embedding_info
+from modules.catalog.errors import ModelFileError
 from modules.catalog.hashes import HashCache
 from modules.catalog.header import Header
-from modules.catalog.kinds import is_embedding, is_lora
+from modules.catalog.kinds import is_lora
 from modules.catalog.scan import Found, scan
-from modules.catalog.weights import is_safetensors, torch_index, weights_header
-from modules.pickles.values import Tensor
+from modules.catalog.weights import torch_index, weights_header
 
 PREVIEW = ".preview"
 """`name.preview.png` is the picture of a card and never an embedding."""
@@ -27,33 +27,8 @@ SHORT = 12
 _WITH_HASH = re.compile(r"(.*)\s*\([0-9a-fA-F]+\)")
 
 Info = TypeVar("Info")
-
-
-@dataclass(frozen=True)
-class EmbeddingInfo:
-    """One textual inversion. `problem` says why it is skipped; empty for a good one."""
-
-    name: str
-    path: Path
-    vectors: int = 0
-    width: int = 0
-    """Length of its vectors, of all text encoders together: 768, 1024, 2048."""
-    widths: tuple[int, ...] = ()
-    """The same for each text encoder."""
-    step: int | None = None
-    checkpoint: str | None = None
-    """Hash of the checkpoint it was trained with."""
-    checkpoint_name: str | None = None
-    problem: str = ""
-
-    def misfit(self, model: Sequence[int]) -> str:
-        """Why it cannot be used with text encoders of these widths; "" when it can or that is not
-        known."""
-        if self.problem or not model or not self.widths or sorted(self.widths) == sorted(model):
-            return self.problem
-        ours, theirs = (" + ".join(map(str, sorted(one))) for one in (self.widths, model))
-        name = self.path.name
-        return f"{name}: has vectors of {ours} numbers, the checkpoint's text encoder of {theirs}"
+FileKey = tuple[str, int, int]
+"""Path, size and modification time."""
 
 
 @dataclass(frozen=True)
@@ -86,21 +61,28 @@ class Remembered(Generic[Info]):
     def __init__(self, read: Callable[[Found], Info]) -> None:
         self._read = read
         self._lock = threading.Lock()
-        self._known: dict[tuple[str, int, int], Info] = {}
+        self._known: dict[FileKey, Info] = {}
 
     def list(self, items: Iterable[Found]) -> list[Info]:
         """One for each file; files that did not change are not opened again."""
-        found: dict[tuple[str, int, int], Info] = {}
         with self._lock:
-            for item in items:
-                try:
-                    status = item.path.stat()
-                except OSError:
-                    continue
-                key = (str(item.path), status.st_size, status.st_mtime_ns)
-                found[key] = self._known.get(key) or self._read(item)
-            self._known = found
-        return list(found.values())
+            before, self._known = self._known, {}
+            return [info for item in items if (info := self._one(item, before)) is not None]
+
+    def some(self, items: Iterable[Found]) -> list[Info]:
+        """The same for some of the files; what is known of others is kept."""
+        with self._lock:
+            found = [self._one(item, self._known) for item in items]
+        return [info for info in found if info is not None]
+
+    def _one(self, item: Found, known: Mapping[FileKey, Info]) -> Info | None:
+        try:
+            status = item.path.stat()
+        except OSError:
+            return None
+        key = (str(item.path), status.st_size, status.st_mtime_ns)
+        self._known[key] = known.get(key) or self._read(item)
+        return self._known[key]
 
 
 class Networks:
@@ -119,9 +101,28 @@ class Networks:
 
     def embeddings(self) -> list[EmbeddingInfo]:
         """Textual inversions, good and bad, of weights files and of pictures."""
+        return self._embeddings.list(self._embedding_files())
+
+    def embeddings_in(self, texts: Iterable[str]) -> list[EmbeddingInfo]:
+        """The good embeddings whose names may be among the tokens of these texts.
+
+        Only files of such names are opened, and pictures, which may carry another name.
+        """
+        items = self._embedding_files()
+        if not items:
+            return []
+        named = _squashed_texts(texts)
+        wanted = [
+            item
+            for item in items
+            if item.path.suffix.lower() in IMAGE_SUFFIXES or _may_be_in(item.path.stem, named)
+        ]
+        infos = self._embeddings.some(wanted)
+        return [info for info in infos if not info.problem and _may_be_in(info.name, named)]
+
+    def _embedding_files(self) -> list[Found]:
         folder = self._folders["embedding"]
-        items = [*scan([folder], folders=False), *_pictures(folder)]
-        return self._embeddings.list(items)
+        return [*scan([folder], folders=False), *_pictures(folder)]
 
     def hypernetworks(self) -> list[HypernetworkInfo]:
         """Hypernetworks, good and bad."""
@@ -134,8 +135,17 @@ class Networks:
         metadata unless several files have that.
         """
         wanted = list(dict.fromkeys(names))
-        if not wanted:
-            return {}
+        items = scan(self._lora_folders, folders=False) if wanted else []
+        by_file: dict[str, Found] = {}
+        for item in items:
+            by_file[self._below(item.path)] = item
+        for item in items:
+            by_file[item.path.stem] = item
+        direct = [by_file[name] for name in wanted if name in by_file]
+        if len(direct) == len(wanted):
+            found = {info.path: info for info in self._loras.some(direct) if not info.problem}
+            files = {name: by_file[name].path for name in wanted}
+            return {name: found[path] for name, path in files.items() if path in found}
         infos = [info for info in self.loras() if not info.problem]
         table: dict[str, LoraInfo] = {}
         ambiguous: set[str] = set()
@@ -198,26 +208,6 @@ def stated_hash(metadata: Mapping[str, str]) -> str:
     return digest[:SHORT] if re.fullmatch(r"[0-9a-f]{12,64}", digest) else ""
 
 
-def read_embedding_info(item: Found) -> EmbeddingInfo:
-    """What an embedding's file tells without reading its numbers (pictures are read)."""
-    name = item.path.stem
-    try:
-        if item.path.suffix.lower() in IMAGE_SUFFIXES:
-            found = embedding_of_image(item.path)
-            shapes = {key: value.shape for key, value in found.parts.items()}
-            return _described(found.name or name, item.path, shapes, {"step": found.step})
-        if is_safetensors(item.path):
-            header = weights_header(item.path)
-            if not is_embedding(header):
-                raise UnsupportedModelError(item.path, "is not a textual inversion embedding")
-            shapes = {key: entry.shape for key, entry in header.tensors.items()}
-            return _described(name, item.path, shapes, {})
-        content = torch_index(item.path).content
-        return _described(name, item.path, _shapes(content), content)
-    except ModelFileError as error:
-        return EmbeddingInfo(name, item.path, problem=error.sentence)
-
-
 def read_hypernetwork_info(item: Found) -> HypernetworkInfo:
     """Whether a file is a hypernetwork."""
     name = item.path.stem
@@ -230,51 +220,19 @@ def read_hypernetwork_info(item: Found) -> HypernetworkInfo:
     return HypernetworkInfo(name, item.path)
 
 
-def candidates(infos: Iterable[EmbeddingInfo], texts: Iterable[str]) -> list[EmbeddingInfo]:
-    """The embeddings whose names may be among the tokens of these texts, as they are encoded.
+def _squashed_texts(texts: Iterable[str]) -> list[str]:
+    """Texts as tokens know them, without case and blanks."""
+    return [_squashed(text) for text in dict.fromkeys(texts)]
 
-    Tokens know neither case nor blanks, so neither does this; more may be told than are used.
-    """
-    squashed = [_squashed(text) for text in dict.fromkeys(texts)]
-    named = ((info, _squashed(info.name)) for info in infos if not info.problem)
-    return [info for info, name in named if name and any(name in text for text in squashed)]
+
+def _may_be_in(name: str, squashed: Iterable[str]) -> bool:
+    """Whether a name may be among the tokens of texts; more may be told than are."""
+    wanted = _squashed(name)
+    return bool(wanted) and any(wanted in text for text in squashed)
 
 
 def _squashed(text: str) -> str:
     return "".join(text.replace("\\", "").lower().split())
-
-
-def _described(
-    name: str, path: Path, shapes: Mapping[str, tuple[int, ...]], told: Mapping[Any, Any]
-) -> EmbeddingInfo:
-    named = {key: shape for key, shape in shapes.items() if key in ("clip_l", "clip_g", "t5xxl")}
-    used = list((named or shapes).values())
-    if not used or (not named and len(used) > 1) or any(len(s) not in (1, 2) for s in used):
-        reason = "holds several words" if len(used) > 1 else "is not a textual inversion embedding"
-        raise UnsupportedModelError(path, reason)
-    widths = tuple(shape[-1] for shape in used)
-    vectors = used[0][0] if len(used[0]) == 2 else 1
-    step, checkpoint = told.get("step"), told.get("sd_checkpoint")
-    title = told.get("sd_checkpoint_name")
-    return EmbeddingInfo(
-        name,
-        path,
-        vectors,
-        sum(widths),
-        widths,
-        step if type(step) is int else None,
-        checkpoint if isinstance(checkpoint, str) else None,
-        title if isinstance(title, str) else None,
-    )
-
-
-def _shapes(content: Mapping[Any, Any]) -> dict[str, tuple[int, ...]]:
-    inner = content.get("string_to_param", content)
-    if isinstance(inner, Mapping):
-        inner = inner.get("_parameters", inner)
-    if not isinstance(inner, Mapping):
-        return {}
-    return {str(key): value.shape for key, value in inner.items() if isinstance(value, Tensor)}
 
 
 def _pictures(folder: Path) -> list[Found]:

@@ -16,7 +16,7 @@ from modules.catalog import Catalog
 from modules.catalog.embedding_images import embedding_of_image
 from modules.catalog.errors import ModelFileError
 from modules.catalog.network_hashes import hash_network, network_hashes
-from modules.catalog.networks import EmbeddingInfo, candidates
+from modules.catalog.networks import EmbeddingInfo
 from modules.settings.flags import parse_flags
 from modules.settings.paths import Paths
 from tests.catalog.files import write_tensors, write_torch
@@ -230,10 +230,28 @@ def test_an_embedding_of_another_width_is_skipped_with_the_reason() -> None:
     assert "768 + 1280 numbers" in xl.misfit((768,))
 
 
-def test_embeddings_are_looked_for_without_case_and_blanks() -> None:
-    infos = [EmbeddingInfo(name, Path(name)) for name in ("Bad Hands", "mo(re)", "x", "other")]
-    texts = ["a photo, bad  hands", r"mo\(re\) or less"]
-    assert [info.name for info in candidates(infos, texts)] == ["Bad Hands", "mo(re)"]
+def test_embeddings_are_looked_for_without_case_and_blanks(catalog: Catalog, paths: Paths) -> None:
+    for name in ("Bad Hands", "mo(re)", "x", "other"):
+        write_tensors(paths.embeddings / f"{name}.safetensors", {"emb_params": (1, 8)})
+    (paths.embeddings / "broken hands.safetensors").write_bytes(b"x")
+    picture_with(json_of(np.ones((1, 8), np.float32), "inside")).save(paths.embeddings / "c.png")
+    found = catalog.networks.embeddings_in(["a photo, bad  hands", r"mo\(re\) or inside"])
+    assert [info.name for info in found] == ["Bad Hands", "mo(re)", "inside"]
+    assert catalog.networks.embeddings_in(["broken hands"]) == []
+
+
+def test_names_of_files_are_found_without_opening_the_others(
+    catalog: Catalog, paths: Paths
+) -> None:
+    write_tensors(paths.lora / "a.safetensors", LORA)
+    write_tensors(paths.lora / "b.safetensors", LORA, metadata={"ss_output_name": "c"})
+    opened: list[str] = []
+    read = catalog.networks._loras._read
+    catalog.networks._loras._read = lambda item: opened.append(item.name) or read(item)
+    assert set(catalog.networks.find_loras(["a"])) == {"a"}
+    assert opened == ["a.safetensors"]
+    assert catalog.networks.find_loras(["c"])["c"].name == "b"
+    assert opened == ["a.safetensors", "b.safetensors"]
 
 
 def test_hypernetworks_are_listed(catalog: Catalog, paths: Paths) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from modules.catalog import Catalog
-from modules.catalog.networks import candidates
 from modules.prompts.comments import strip_comments
 from modules.prompts.networks import find_networks
 from modules.prompts.plan import parse_prompt
@@ -58,11 +57,9 @@ class NetworkSettler:
 
     def _words(self, prompts: list[str]) -> list[dict[str, str]]:
         """The embeddings whose names may be in the texts."""
-        infos = self.catalog.embeddings()
-        if not infos:
-            return []
-        texts = [text for prompt in prompts for text in parse_prompt(prompt, 100).texts()]
-        return [{"name": i.name, "path": str(i.path)} for i in candidates(infos, texts)]
+        texts = (text for prompt in prompts for text in parse_prompt(prompt, 100).texts())
+        found = self.catalog.networks.embeddings_in(texts)
+        return [{"name": info.name, "path": str(info.path)} for info in found]
 
 
 def _named(prompts: Iterable[str], comments: bool) -> tuple[list[str], list[str]]:
