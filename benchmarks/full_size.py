@@ -1,7 +1,8 @@
-"""Single checkpoint files of Stable Diffusion 1.5's exact shape with random weights in fp16.
+"""Single checkpoint files of Stable Diffusion's exact shapes with random weights in fp16.
 
-They have the original layout, as models are shared: 2.13 GB each. Names and shapes come from
-networks without memory, so that a file takes seconds and hardly more memory than one tensor.
+They have the original layout, as models are shared: SD 1.5 with 2.13 GB, SDXL with 6.94 GB. Names
+and shapes come from networks without memory, so that a file takes seconds and hardly more memory
+than one tensor.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ POOL = 16 * 1024 * 1024
 """Random numbers that all weights are cut from."""
 
 
-def provide_single(path: Path, seed: int) -> None:
-    """Write the file; the same seed gives the same weights."""
-    state = _names()
+def provide_single(path: Path, seed: int, family: str = "sd15") -> None:
+    """Write the file of a family, "sd15" or "sdxl"; the same seed gives the same weights."""
+    state = _sdxl_names() if family == "sdxl" else _sd15_names()
     path.parent.mkdir(parents=True, exist_ok=True)
     header, position = {}, 0
     for name, weight in state.items():
@@ -65,7 +66,7 @@ def provide_config(folder: Path) -> Path:
     return folder
 
 
-def _names() -> dict[str, torch.Tensor]:
+def _sd15_names() -> dict[str, torch.Tensor]:
     """Every tensor of the original layout, without memory."""
     import torch
 
@@ -83,6 +84,43 @@ def _names() -> dict[str, torch.Tensor]:
     )
     with torch.device("meta"):
         return original_layout(tiny_components(shape=shape))
+
+
+def _sdxl_names() -> dict[str, torch.Tensor]:
+    """Every tensor of SDXL's base in the original layout, without memory."""
+    import torch
+
+    from tests.support.tiny_families import TinyFamily, TinyText, make, original
+    from tests.support.tiny_models import TinyShape
+
+    class FullText(TinyText):
+        def config(self) -> dict[str, object]:
+            return {**super().config(), "intermediate_size": 4 * self.width}
+
+    shape = TinyShape(
+        unet_channels=(320, 640, 1280),
+        unet_attention=(False, True, True),
+        unet_layers=2,
+        linear_projection=True,
+        text_width=2048,
+        vae_channels=(128, 256, 512, 512),
+        vae_layers=2,
+        scaling_factor=0.13025,
+    )
+    sizes = {
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 2816,
+        "attention_head_dim": [5, 10, 20],
+        "transformer_layers_per_block": [1, 2, 10],
+        "sample_size": 128,
+    }
+    texts = {
+        "text_encoder": FullText(768, 12, "quick_gelu"),
+        "text_encoder_2": FullText(1280, 32, projection=1280),
+    }
+    with torch.device("meta"):
+        return original(make(TinyFamily("StableDiffusionXLPipeline", texts, sizes, shape)))
 
 
 def _weights(state: dict[str, torch.Tensor], seed: int) -> Iterator[memoryview]:
