@@ -93,6 +93,7 @@ class Paths:
             self.checkpoints,
             self.vae,
             self.vae_approx,
+            self.models / "text_encoder",
             self.lora,
             self.hypernetworks,
             self.embeddings,

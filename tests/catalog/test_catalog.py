@@ -353,6 +353,22 @@ def test_no_models_at_all_is_no_error(catalog: Catalog) -> None:
         catalog.find_checkpoint("anything")
 
 
+def test_families_give_default_parameters_and_sidecars_win(
+    catalog: Catalog, paths: Paths
+) -> None:
+    shapes = {
+        "double_blocks.0.img_attn.norm.query_norm.scale": (2,),
+        "guidance_in.in_layer.weight": (2, 2),
+    }
+    dev = write_tensors(paths.checkpoints / "dev.safetensors", shapes)
+    (info,) = catalog.checkpoints()
+    assert (info.family, info.variant) == ("flux", "dev")
+    usual = catalog.default_parameters(info)
+    assert (usual["cfg_scale"], usual["distilled_cfg_scale"], usual["width"]) == (1.0, 3.5, 1024)
+    dev.with_suffix(".easel.json").write_text(json.dumps({"default_parameters": {"width": 512}}))
+    assert catalog.default_parameters(info) == {**usual, "width": 512}
+
+
 def test_sidecars_give_default_parameters_and_broken_ones_give_none(
     catalog: Catalog, paths: Paths
 ) -> None:
