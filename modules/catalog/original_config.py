@@ -14,8 +14,9 @@ import yaml
 from modules.catalog.errors import UnreadableModelError, shown
 from modules.catalog.header import open_regular
 
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 64 * 1024
 MAX_ALIASES = 100
+MAX_BRACKETS = 1000
 _PREDICTIONS = {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}
 _SCALINGS = {"EpsScaling": "epsilon", "VScaling": "v_prediction"}
 """SDXL's code names a class instead; the end of its name is compared, nothing is imported."""
@@ -57,6 +58,8 @@ def _read(path: Path) -> Any:
         raise UnreadableModelError(path, f"is bigger than {MAX_BYTES >> 10} KB")
     if raw.count(b"*") > MAX_ALIASES:
         raise UnreadableModelError(path, "has too many references")
+    if raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS:
+        raise UnreadableModelError(path, "has too many brackets")
     try:
         return yaml.safe_load(raw.decode("utf-8-sig"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -79,7 +79,7 @@ class TinyFamily:
 
 
 _SHAPE = TinyShape(
-    unet_channels=(64, 128), unet_attention=(True, True), linear_projection=True, text_width=128
+    unet_channels=(64, 128), unet_attention=(True, True), linear_projection=True, text_width=64
 )
 
 
@@ -93,7 +93,7 @@ def sd2_family(in_channels: int = 4) -> TinyFamily:
     }
     return TinyFamily(
         pipelines[in_channels],
-        {"text_encoder": TinyText(128)},
+        {"text_encoder": TinyText(64)},
         {"attention_head_dim": [1, 2], "sample_size": 8},
         shape,
     )
@@ -125,7 +125,7 @@ def unclip_family() -> TinyFamily:
     )
 
 
-_FIRST, _SECOND = TinyText(64, act="quick_gelu"), TinyText(128, projection=96)
+_FIRST, _SECOND = TinyText(32, act="quick_gelu"), TinyText(64, projection=48)
 _EACH = 8
 """Width of one embedded size."""
 
@@ -138,7 +138,11 @@ def sdxl_family(in_channels: int = 4) -> TinyFamily:
         unet_in_channels=in_channels,
         scaling_factor=0.13025,
     )
-    pipeline = {4: "StableDiffusionXLPipeline", 9: "StableDiffusionXLInpaintPipeline"}
+    pipeline = {
+        4: "StableDiffusionXLPipeline",
+        9: "StableDiffusionXLInpaintPipeline",
+        8: "StableDiffusionXLInstructPix2PixPipeline",
+    }
     return TinyFamily(
         pipeline[in_channels],
         {"text_encoder": _FIRST, "text_encoder_2": _SECOND},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -158,9 +159,18 @@ def read_tokenizer(folder: Path) -> PromptTokenizer:
     Raises:
         ValueError: it is missing, far too big or not valid.
     """
-    for file in folder.iterdir():
-        if file.stat().st_size > MAX_TOKENIZER_BYTES:
+    files = []
+    for file in sorted(folder.iterdir()):
+        status = file.stat()
+        if status.st_size > MAX_TOKENIZER_BYTES:
             raise ValueError(f"its tokenizer's {file.name} is bigger than 64 MB")
+        files.append((file.name, status.st_size, status.st_mtime_ns))
+    return _kept_tokenizer(folder, tuple(files))
+
+
+@lru_cache(maxsize=4)
+def _kept_tokenizer(folder: Path, files: tuple[tuple[str, int, int], ...]) -> PromptTokenizer:
+    """The tokenizer in a folder, shared by all text encoders as long as `files` are the same."""
     try:
         return PromptTokenizer.from_folder(folder)
     except Exception as error:

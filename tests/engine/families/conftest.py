@@ -34,7 +34,8 @@ JOB: dict[str, Any] = {
     "sampler_name": "Euler",
     "scheduler": "Uniform",
 }
-OPTIONS = {"randn_source": "CPU"}
+OPTIONS = {"randn_source": "CPU", "batch_cond_uncond": False}
+"""Prompt and negative prompt one after the other: saves measuring which is faster, per model."""
 
 Write = Callable[..., Path]
 

@@ -36,4 +36,5 @@ def test_sdxl_equals_the_pipelines(studio: Studio, write: Write, family: Any) ->
     assert other.std() > 2
     assert difference(ours, other) <= 1
     assert difference(made(studio, write(family, "single")), ours) == 0
-    assert difference(made(studio, write(family, "single", ema_only=True)), ours) == 0
+    if family == sdxl_family():
+        assert difference(made(studio, write(family, "single", ema_only=True)), ours) == 0

@@ -67,15 +67,14 @@ def test_a_missing_part_is_named_with_its_file_and_folder(
     assert caught.value.sentence.startswith("tiny.safetensors: ")
 
 
-@pytest.mark.parametrize("layout", ["transformers", "OpenCLIP"])
 def test_text_encoders_are_taken_from_the_folder_of_other_programs(
-    studio: Studio, write: Write, tmp_path: Path, layout: str
+    studio: Studio, write: Write, tmp_path: Path
 ) -> None:
     family = sdxl_family()
     networks: Made = make(family)
     file = alone(tmp_path, family, "text_encoder", "text_encoder_2")
     put(tmp_path, networks.texts["text_encoder"], "clip_l.safetensors")
-    put(tmp_path, networks.texts["text_encoder_2"], "clip_g.safetensors", layout)
+    put(tmp_path, networks.texts["text_encoder_2"], "clip_g.safetensors", "OpenCLIP")
     (tmp_path / "models" / "text_encoder" / "broken.safetensors").write_bytes(b"no")
     assert difference(made(studio, file), made(studio, write(family, "folder"))) == 0
 

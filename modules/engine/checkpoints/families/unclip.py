@@ -91,10 +91,8 @@ def picture_summary(
     seen = ((seen - mean) / deviation).to(form.device, form.dtype)
     with torch.no_grad():
         embedding = encoder(pixel_values=seen).image_embeds.float()
-    centre = normaliser.mean.float().reshape(1, -1).to(embedding.device)
-    spread = normaliser.std.float().reshape(1, -1).to(embedding.device)
-    kept = float(cumulated_alphas({"beta_schedule": "squaredcos_cap_v2"})[0]) ** 0.5
-    embedding = (embedding - centre) / spread * kept * spread + centre
+        kept = float(cumulated_alphas({"beta_schedule": "squaredcos_cap_v2"})[0]) ** 0.5
+        embedding = normaliser(embedding, kept)
     # Level 0 as it is embedded everywhere: cosines of 0, then sines of 0.
     level = torch.zeros_like(embedding)
     level[:, : embedding.shape[-1] // 2] = 1
@@ -108,3 +106,9 @@ class ImageNormaliser(torch.nn.Module):
         super().__init__()
         self.mean = torch.nn.Parameter(torch.zeros(1, embedding_dim))
         self.std = torch.nn.Parameter(torch.ones(1, embedding_dim))
+
+    def forward(self, embedding: torch.Tensor, kept: float) -> torch.Tensor:
+        """Shrink an embedding [batch, width] towards the mean: noise of no size, at a level where
+        the share `kept` of the signal is left."""
+        mean, deviation = self.mean.to(embedding), self.std.to(embedding)
+        return (embedding - mean) / deviation * kept * deviation + mean
