@@ -15,9 +15,10 @@ from modules.engine.generation.hooks import Hooks
 from modules.engine.generation.job_models import JobModels
 from modules.engine.generation.ladder import Ladder
 from modules.engine.generation.ledger import Ledger
-from modules.engine.generation.pictures import WHOLE, Codec
+from modules.engine.generation.pictures import Codec
 from modules.engine.generation.rescue import Rescue
 from modules.engine.generation.spec import GenerationSpec
+from modules.engine.generation.vae_parts import WHOLE
 from modules.requests.events import Event, Step, Warning_, Working
 from modules.requests.prepared import PreparedJob
 

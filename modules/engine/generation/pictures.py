@@ -14,11 +14,9 @@ from modules.engine.checkpoints import NotANumberError
 from modules.engine.checkpoints.taesd import METHOD
 from modules.engine.generation.ladder import InMemory, Ladder
 from modules.engine.generation.memory import free_caches, is_out_of_memory
-from modules.engine.memory.strips import StripVae
+from modules.engine.generation.vae_parts import TILES, WHOLE, VaeParts
 
 Warn = Callable[[str], None]
-WHOLE, STRIPS, TILES = "When memory runs out", "Strips", "Tiles"
-"""Values of the setting "vae_parts"."""
 Result = TypeVar("Result")
 Tiny = TypeVar("Tiny")
 
@@ -68,11 +66,9 @@ class Codec:
         self._models = models
         self._warn = warn
         self._upcast = upcast_on_nan
-        self._parts = parts
         self._tiny = frozenset(tiny)
         self.ladder = ladder or Ladder(models, warn)
-        self._tiled: list[torch.nn.Module] = []
-        self._strips: dict[torch.nn.Module, StripVae] = {}
+        self._parts = VaeParts(models, self.ladder, parts)
         self.facts: dict[str, str] = {"VAE parts": TILES} if parts == TILES else {}
         """Infotext keys of what was changed, beside those of the ladder."""
 
@@ -90,6 +86,7 @@ class Codec:
                 raise NotANumberError("denoising network")
             self.facts["VAE Decoder"] = METHOD
             return self._attempt("decod", lambda: tiny.decode(latents[None])[0])
+        self._parts.prepare("decod", latents[0].numel() * model.vae_scale**2)
         return self._attempt("decod", lambda: model.decode(latents[None], repair=self._upcast)[0])
 
     def encode(self, pixels: Tensor) -> Tensor:
@@ -106,6 +103,7 @@ class Codec:
         if tiny is not None:
             self.facts["VAE Encoder"] = METHOD
             return self._attempt("encod", lambda: tiny.encode(pixels)).to(model.device)
+        self._parts.prepare("encod", pixels[0, 0].numel())
         return self._attempt("encod", lambda: model.encode(pixels, repair=self._upcast)).to(
             model.device
         )
@@ -123,22 +121,16 @@ class Codec:
 
     def close(self) -> None:
         """Give the VAE back as it was."""
-        for network in self._tiled:
-            network.disable_tiling()
-        self._tiled.clear()
-        for strips in self._strips.values():
-            strips.remove()
-        self._strips.clear()
+        self._parts.close()
 
     def _attempt(self, work_name: str, work: Callable[[], Result]) -> Result:
-        self._prepare()
         rungs = iter(
             (
                 self._free,
                 self.ladder.slice_attention,
-                lambda: self._cut(work_name),
+                lambda: self._parts.cut(work_name),
                 self.ladder.offload,
-                lambda: self._tile(work_name),
+                lambda: self._parts.tile(work_name),
             )
         )
         while True:
@@ -161,46 +153,8 @@ class Codec:
                     "Try a smaller size."
                 )
 
-    def _prepare(self) -> None:
-        """What the settings want from the start."""
-        network = self._models.current.codec.network
-        if self._parts == STRIPS and network not in self._strips and StripVae.fits(network):
-            self._strips[network] = StripVae(network)
-        elif self._parts == TILES and network not in self._tiled:
-            self._enable_tiles(network)
-
     def _free(self) -> bool:
         self._models.make_room()
         free_caches(self._models.current.device)
         self.ladder.take("caches emptied", "Memory ran out; caches were emptied.")
-        return True
-
-    def _cut(self, work_name: str) -> bool:
-        """Work in strips from now on: the same picture; False when that is so already."""
-        network = self._models.current.codec.network
-        if network in self._strips or network in self._tiled or not StripVae.fits(network):
-            return False
-        self._strips[network] = StripVae(network)
-        self.ladder.take(
-            "VAE in strips",
-            f"Memory ran out while {work_name}ing: the picture is {work_name}ed in strips.",
-        )
-        return True
-
-    def _tile(self, work_name: str) -> bool:
-        """Work in overlapping tiles from now on; False when that is so already or impossible."""
-        network = self._models.current.codec.network
-        if network in self._tiled or not self._enable_tiles(network):
-            return False
-        self.ladder.take(
-            "VAE in tiles",
-            f"Memory ran out while {work_name}ing: the picture is {work_name}ed in tiles.",
-        )
-        return True
-
-    def _enable_tiles(self, network: torch.nn.Module) -> bool:
-        if not hasattr(network, "enable_tiling"):
-            return False
-        network.enable_tiling()
-        self._tiled.append(network)
         return True

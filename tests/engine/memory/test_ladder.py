@@ -12,7 +12,9 @@ import torch
 from torch.overrides import _get_current_function_mode_stack
 
 from modules.engine.checkpoints import LoadedModel
-from modules.engine.generation.ladder import KEY
+from modules.engine.checkpoints.machine_memory import Memory
+from modules.engine.generation.ladder import KEY, Ladder
+from modules.engine.generation.vae_parts import VaeParts
 from modules.engine.memory.attention import SlicedAttention
 from modules.engine.memory.lodging import form_of, lodging_of
 from tests.engine.generation.conftest import Result, Studio, difference
@@ -205,3 +207,24 @@ def test_the_settings_take_the_rungs_from_the_start(plain: Studio, usual: Result
     tiled = plain.make(options={"vae_parts": "Tiles"}, **JOB)
     assert tiled.extra["VAE parts"] == "Tiles"
     _untouched(plain, usual)
+
+
+@pytest.mark.parametrize(
+    ("free", "rungs"),
+    [(6.0, []), (3.0, [STRIPS]), (2.0, [STRIPS, TILES])],
+)
+def test_a_processor_works_in_parts_before_the_system_ends_the_program(
+    plain: Studio, free: float, rungs: list[str]
+) -> None:
+    plain.picture()
+    models, told = plain.engine.models, []
+    inner = 4 * 64 * 64 * 32  # bytes of a picture of 64 pixels with 32 channels
+    ladder = Ladder(models, told.append)
+    parts = VaeParts(models, ladder, memory=lambda: Memory(10**12, int(free * inner)))
+    try:
+        parts.prepare("decod", 64 * 64)
+        assert ladder.taken == rungs
+        assert len(told) == len(rungs)
+        assert all("Too little memory is free" in one for one in told)
+    finally:
+        parts.close()
