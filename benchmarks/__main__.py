@@ -11,7 +11,18 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import adapters, clicks, extras, inpaint, loading, machine, startup, steps, swap
+from benchmarks import (
+    adapters,
+    cards,
+    clicks,
+    extras,
+    inpaint,
+    loading,
+    machine,
+    startup,
+    steps,
+    swap,
+)
 from benchmarks.plan import Plan
 
 GROUPS: dict[str, Callable[[Plan], dict[str, object]]] = {
@@ -24,6 +35,7 @@ GROUPS: dict[str, Callable[[Plan], dict[str, object]]] = {
     "inpaint": inpaint.measure,
     "swap": swap.measure,
     "adapters": adapters.measure,
+    "cards": cards.measure,
 }
 
 

@@ -410,7 +410,8 @@ class _Meter:
 
 def _reason(error: RequestError) -> str:
     """The sentence without the name of a field that a person never filled in."""
-    return error.sentence.partition(": ")[2] or error.sentence
+    reason = error.sentence.partition(": ")[2] or error.sentence
+    return reason[:1].upper() + reason[1:]
 
 
 def _checked_hash(text: str) -> str | None:

@@ -18,8 +18,8 @@ const BLANKS = { lora: "layers", checkpoints: "box", textual_inversion: "word", 
 let pages = null;
 
 /** The pages of cards and how to show them; asked for once. */
-export function cardPages({ fresh = false } = {}) {
-  if (pages === null || fresh) {
+export function cardPages() {
+  if (pages === null) {
     pages = api.get("/easel/v1/cards").catch((problem) => {
       pages = null;
       throw problem;
@@ -27,6 +27,10 @@ export function cardPages({ fresh = false } = {}) {
   }
   return pages;
 }
+
+live.on("options", ({ changed }) => {
+  if (Object.keys(changed).some((key) => /^(extra_networks|ui_extra_networks)_/.test(key))) pages = null;
+});
 
 const address = (key, rest) => `/easel/v1/cards/${key}${rest}`;
 const pageName = (key) => t(`cards.page_${key}`);
@@ -261,7 +265,7 @@ class Cards extends HTMLElement {
   }
 
   async #restyle() {
-    this.view = (await cardPages({ fresh: true })).view;
+    this.view = (await cardPages()).view;
     this.#size();
     this.#later();
   }
