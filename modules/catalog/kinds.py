@@ -11,6 +11,13 @@ _LORA_MARKS = (
 _LORA_ENDINGS = (".on_input", ".w_norm", ".diff", ".diff_b", ".a1.weight")
 
 
+_TEXT_MARKS = (
+    "text_model.embeddings.token_embedding.weight",
+    "encoder.block.0.layer.0.SelfAttention.q.weight",
+    "enc.blk.0.attn_q.weight",
+)
+
+
 def is_vae(header: Header) -> bool:
     """A separate VAE, in diffusers' or the original layout, with its decoder."""
     return decoder_prefix(header) is not None
@@ -48,4 +55,6 @@ def other_kind(header: Header) -> str:
         return "is a VAE and belongs in models/VAE"
     if is_embedding(header):
         return "is a textual inversion embedding and belongs in embeddings"
+    if any(mark in header for mark in _TEXT_MARKS):
+        return "is a text encoder and belongs in models/text_encoder"
     return "is not a checkpoint of a known model family"

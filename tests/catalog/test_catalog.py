@@ -208,6 +208,10 @@ def test_the_variant_is_told_from_the_channels_in(
         ({"lora_unet_down.lora_down.weight": (4, 8), "b": (2,)}, "LoRA"),
         ({"decoder.conv_in.weight": (8, 4, 3, 3), "b": (2,)}, "VAE"),
         ({"emb_params": (3, 16)}, "embedding"),
+        (
+            {f"encoder.block.0.layer.0.SelfAttention.{one}.weight": (2, 2, 2) for one in "qkvo"},
+            "models/text_encoder",
+        ),
         ({f"layer.{i}.weight": (2, 2, 2) for i in range(9)}, "known model family"),
     ],
 )
