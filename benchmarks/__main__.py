@@ -19,6 +19,7 @@ from benchmarks import (
     inpaint,
     loading,
     machine,
+    memory,
     startup,
     steps,
     swap,
@@ -34,6 +35,8 @@ GROUPS: dict[str, Callable[[Plan], dict[str, object]]] = {
     "extras": extras.measure,
     "inpaint": inpaint.measure,
     "swap": swap.measure,
+    "swap_sdxl": swap.measure_sdxl,
+    "memory": memory.measure,
     "adapters": adapters.measure,
     "cards": cards.measure,
 }

@@ -28,10 +28,12 @@ import psutil
 
 from benchmarks.full_size import provide_config
 from benchmarks.machine import peak_resident_mb, resident_mb
-from benchmarks.plan import Plan
+from benchmarks.plan import STARTER, Plan
 from benchmarks.sides import BareSide, OurSide
 
 NAMES = ("one.safetensors", "other.safetensors")
+SDXL_GB = 14
+"""Free memory that SDXL needs in 32 bits, with something to spare."""
 SWAPS = 30
 VISITS = 20
 ONE = {"sd_checkpoints_limit": 1}
@@ -63,6 +65,33 @@ def measure(plan: Plan) -> dict[str, object]:
     with OurSide(plan, files[0]) as ours:
         figures |= _visits(plan, ours, files)
     return figures
+
+
+def measure_sdxl(plan: Plan) -> dict[str, object]:
+    """One random SDXL file in fp16 under two names: read into fresh memory, then in place."""
+    file = plan.data / "swap" / "sdxl.safetensors"
+    free = psutil.virtual_memory().available / 2**30
+    if free < SDXL_GB:
+        return {"sdxl_load": f"left out: {SDXL_GB} GB of free memory are needed, {free:.0f} are"}
+    plan.say(f"writing a file of 6.9 GB to {file.parent}")
+    with BareSide(plan, our_malloc=False, module="benchmarks.swap_side") as helper:
+        helper.ask(make=[str(file)], family="sdxl")
+    other = file.with_name("sdxl-again.safetensors")
+    os.link(file, other)
+    size_mb = file.stat().st_size / 2**20
+    with OurSide(plan, STARTER) as ours:
+        ours.load(STARTER, ONE)
+        first = _cost(ours.pid, lambda: ours.load(file, ONE))
+        before = _begin_peak(ours.pid)
+        again = _cost(ours.pid, lambda: ours.load(other, ONE))
+        extra = peak_resident_mb(ours.pid) - before if before is not None else None
+    return {
+        "sdxl_load_cpu_s": first.cpu_s,
+        "sdxl_load_s": first.seconds,
+        "sdxl_swap_cpu_s": again.cpu_s,
+        "sdxl_swap_s": again.seconds,
+        "sdxl_swap_extra_memory_ratio": extra and extra / size_mb,
+    }
 
 
 def _swaps(

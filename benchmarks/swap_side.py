@@ -24,7 +24,7 @@ def main() -> int:
     for line in sys.stdin:
         request = json.loads(line)
         if "make" in request:
-            answer = _make(request["make"])
+            answer = _make(request["make"], request.get("family", "sd15"))
         else:
             answer = _load(side, request["load"], request["config"], request["free_first"])
         answers.write(json.dumps(answer) + "\n")
@@ -32,11 +32,11 @@ def main() -> int:
     return 0
 
 
-def _make(paths: list[str]) -> dict[str, Any]:
+def _make(paths: list[str], family: str) -> dict[str, Any]:
     from benchmarks.full_size import provide_single
 
     for seed, path in enumerate(paths):
-        provide_single(Path(path), seed)
+        provide_single(Path(path), seed, family)
     return {"ok": True}
 
 
