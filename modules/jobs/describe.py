@@ -18,6 +18,8 @@ from modules.jobs.records import (
     what_is_missing,
 )
 
+TABS = {"merge": "modelmerger", "convert": "modelconvert"}
+"""The page's forms of jobs that are called otherwise."""
 MAX_TEXT = 2000
 """Characters of a prompt in a list entry; the whole text is in the job's own object."""
 
@@ -76,7 +78,7 @@ def brief_json(record: JobRecord, position: int | None, progress: float) -> dict
     return {
         "id": record.id,
         "kind": record.kind,
-        "tab": "outpaint" if request.get("outpaint") else record.kind,
+        "tab": "outpaint" if request.get("outpaint") else TABS.get(record.kind, record.kind),
         "state": record.state,
         "position": position,
         "client": record.client.partition(":")[0],

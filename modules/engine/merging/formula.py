@@ -11,13 +11,14 @@ from modules.engine.checkpoints.tensor_file import DTYPES
 
 
 def weighted_sum(a: torch.Tensor, b: torch.Tensor, m: float) -> torch.Tensor:
-    """A·(1 - M) + B·M."""
-    return (1 - m) * a + m * b
+    """A·(1 - M) + B·M, in the memory of the first; the second is used up."""
+    # Not `add_(b, alpha=m)`, which rounds once less and so differs from the formula in its bits.
+    return a.mul_(1 - m).add_(b.mul_(m))
 
 
 def add_difference(a: torch.Tensor, b: torch.Tensor, c: torch.Tensor, m: float) -> torch.Tensor:
-    """A + (B - C)·M."""
-    return a + m * (b - c)
+    """A + (B - C)·M, in the memory of the first; the second is used up."""
+    return a.add_(b.sub_(c).mul_(m))
 
 
 def working_dtype(*names: str) -> torch.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -230,7 +231,7 @@ def blocks_of(term: Term, reader: Reader) -> Iterator[torch.Tensor]:
             continue
         # Channels are the second axis: the first four blocks of a row.
         shared = a.shape[1] * term.channels // term.a.shape[1]
-        a[:, :shared] = _mixed(a[:, :shared], b, c, term.m)
+        _mixed(a[:, :shared], b, c, term.m)
         yield a.to(target)
 
 
@@ -240,4 +241,8 @@ def _mixed(a: torch.Tensor, b: torch.Tensor, c: torch.Tensor | None, m: float) -
 
 def too_large_for_half(numbers: torch.Tensor) -> bool:
     """Whether numbers overflowed when they were rounded to float16."""
-    return numbers.dtype == torch.float16 and bool(torch.isinf(numbers).any())
+    if numbers.dtype != torch.float16:
+        return False
+    if math.isfinite(numbers.sum(dtype=torch.float32).item()):
+        return False
+    return bool(torch.isinf(numbers).any())

@@ -29,6 +29,7 @@ STYLESHEETS = (
     "pictures.css",
     "cards.css",
     "models.css",
+    "merger.css",
     "queue.css",
     "settings.css",
 )

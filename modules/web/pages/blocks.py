@@ -9,6 +9,7 @@ import gradio as gr
 from modules.web.pages import (
     extras,
     img2img,
+    merger,
     models_page,
     outpaint,
     png_info,
@@ -49,13 +50,15 @@ def build(context: Any) -> gr.Blocks:
                 fourth = extras.build(context)
             with gr.Tab(text("tab_png_info"), id="pnginfo", elem_id="tab_pnginfo"):
                 png_info.build()
+            with gr.Tab(text("tab_modelmerger"), id="modelmerger", elem_id="tab_modelmerger"):
+                merging, converting = merger.build(context)
             with gr.Tab(text("tab_models"), id="models", elem_id="tab_models"):
                 models_page.build()
             with gr.Tab(text("tab_queue"), id="queue", elem_id="tab_queue"):
                 queue_panel.build()
             with gr.Tab(text("tab_settings"), id="settings", elem_id="tab_settings"):
                 settings_page.build()
-        wiring.wire(demo, bar, [first, second, third, fourth])
+        wiring.wire(demo, bar, [first, second, third, fourth, merging, converting])
     return demo
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 from modules.requests.extras import DatasetSteps
 from modules.requests.generation import Detailer, GenerationRequest, Outpaint, SoftInpainting
+from modules.requests.models import ConvertRequest
 
 SAME_CHECKPOINT = "Use same checkpoint"
 SAME_SAMPLER = "Use same sampler"
+NO_MODEL = "None"
 SAME_SCHEDULER = "Use same scheduler"
 SHIPPED_UPSCALER = "R-ESRGAN 4x+"
 """Its weights come with the program, so Extras does something useful at once."""
@@ -112,6 +114,45 @@ def by_tab() -> dict[str, dict[str, Any]]:
         "img2img": img2img(),
         "outpaint": outpaint(),
         "extras": extras(),
+        "modelmerger": merger(),
+        "modelconvert": convert(),
+    }
+
+
+def merger() -> dict[str, Any]:
+    """A1111's Checkpoint Merger: a weighted sum, three parts of ten of B."""
+    return {
+        "primary_model_name": None,
+        "secondary_model_name": NO_MODEL,
+        "tertiary_model_name": NO_MODEL,
+        "interp_method": "Weighted sum",
+        "multiplier": 0.3,
+        "blocks_enabled": False,
+        "block_weights": "",
+        "custom_name": "",
+        "save_as_half": False,
+        "overwrite": False,
+        "bake_in_vae": "None",
+        "config_source": "A, B or C",
+        "discard_weights": "",
+        "save_metadata": True,
+        "add_merge_recipe": True,
+        "copy_metadata_fields": True,
+        "metadata_json": "",
+    }
+
+
+def convert() -> dict[str, Any]:
+    """To one `.safetensors` file, as small as it can be without changing a weight."""
+    start = ConvertRequest()
+    return {
+        "model_name": None,
+        "to": start.to,
+        "dtype": start.dtype,
+        "ema": start.ema,
+        "prune": start.prune,
+        "custom_name": "",
+        "overwrite": False,
     }
 
 

@@ -81,6 +81,7 @@ def form_lists(context: Any) -> dict[str, list[str]]:
     """What the lists of all tabs offer."""
     checkpoints, samplers = checkpoint_titles(context), sampler_names(context)
     schedulers, upscalers = scheduler_labels(), upscaler_names(context)
+    vaes = [vae.name for vae in context.catalog.vaes()]
     return {
         "checkpoints": checkpoints,
         "vaes": vae_names(context),
@@ -91,6 +92,9 @@ def form_lists(context: Any) -> dict[str, list[str]]:
         "latent_upscalers": list(LATENT_UPSCALERS),
         "hires_upscalers": [*LATENT_UPSCALERS, *upscalers],
         "hires_checkpoints": [defaults.SAME_CHECKPOINT, *checkpoints],
+        "optional_checkpoints": [defaults.NO_MODEL, *checkpoints],
+        "baked_vaes": [defaults.NO_MODEL, *vaes],
+        "convertible": [*checkpoints, *vaes],
         "hires_samplers": [defaults.SAME_SAMPLER, *samplers],
         "hires_schedulers": [defaults.SAME_SCHEDULER, *schedulers],
         "restorers": [info.name for info in list_restorers(context.paths)],

@@ -17,6 +17,11 @@ const CHOICES = {
   refiner_checkpoint: "checkpoints",
   upscaler_1: "upscalers",
   upscaler_2: "upscalers",
+  primary_model_name: "checkpoints",
+  secondary_model_name: "optional_checkpoints",
+  tertiary_model_name: "optional_checkpoints",
+  bake_in_vae: "baked_vaes",
+  model_name: "convertible",
 };
 const REFINER = ["refiner_checkpoint", "refiner_switch_at"];
 const EXTRAS = ["subseed", "subseed_strength", "seed_resize_from_w", "seed_resize_from_h"];

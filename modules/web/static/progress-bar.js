@@ -39,11 +39,19 @@ export class ProgressBar {
   }
 }
 
+const MODEL_JOBS = ["merge", "convert"];
+
+function modelWords({ phase, step, steps }) {
+  if (phase === "saving") return t("output.saving");
+  return steps > 0 ? t("merger.megabytes", { step, steps }) : t("merger.looking");
+}
+
 function words(job, progress) {
   if (!progress || progress.phase === "waiting") {
     const position = job.position ?? progress?.position;
     return position > 1 ? t("output.in_queue", { position }) : t("output.waiting");
   }
+  if (MODEL_JOBS.includes(job.kind)) return modelWords(progress);
   if (progress.phase === "loading") return t("output.loading");
   if (progress.phase === "saving") return t("output.saving");
   const counted = { step: progress.step, steps: progress.steps };

@@ -2,6 +2,7 @@
 import * as api from "./api.js";
 import * as extras from "./extras.js";
 import * as form from "./form.js";
+import * as merger from "./merger.js";
 import * as output from "./output.js";
 import * as sources from "./sources.js";
 import * as toast from "./toast.js";
@@ -115,7 +116,7 @@ class Queue extends HTMLElement {
       { class: "thumb" },
       url
         ? h("img", { src: config.root + url, alt: "", loading: "lazy" })
-        : icon(job.state === "failed" ? "error" : "picture"),
+        : icon(job.state === "failed" ? "error" : job.result ? "layers" : "picture"),
     );
   }
 
@@ -145,6 +146,11 @@ class Queue extends HTMLElement {
   async #use(brief) {
     const job = await live.job(brief.id);
     const tab = job.tab ?? job.kind;
+    if (job.result) {
+      merger.openForm(tab);
+      await form.fill(tab, merger.fieldsOf(job));
+      return;
+    }
     openTab(tab);
     const [ref] = job.request?.images ?? job.request?.init_images ?? [];
     if (ref?.startsWith("input:") && ["extras", "outpaint"].includes(tab)) await sources.recall(tab, ref);
