@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modules.prompts.attention import parse_attention
-from modules.prompts.chunks import CHUNK_LENGTH, Chunk, TokenRun, chunk_tokens, count_used
+from modules.prompts.chunks import CHUNK_LENGTH, Chunk, TokenRun, Vectors, chunk_tokens, count_used
+from modules.prompts.learned import LearnedNames
 from modules.prompts.plan import parse_prompt
 
 if TYPE_CHECKING:
@@ -55,12 +56,19 @@ class PromptTokenizer:
         ids = self.encode(",")
         return ids[0] if len(ids) == 1 else -1
 
-    def chunks(self, text: str, backtrack: int = 20) -> list[Chunk]:
-        """The chunks of one text with attention brackets and BREAK."""
+    def chunks(
+        self, text: str, backtrack: int = 20, learned: LearnedNames | None = None
+    ) -> list[Chunk]:
+        """The chunks of one text with attention brackets, BREAK and learned words."""
+
+        def tokens(piece: str) -> Sequence[int | Vectors]:
+            ids = self.encode(piece)
+            return ids if learned is None else learned.find(ids)
+
         runs = [
             TokenRun(is_break=True)
             if segment.is_break
-            else TokenRun(self.encode(segment.text), segment.weight)
+            else TokenRun(tokens(segment.text), segment.weight)
             for segment in parse_attention(text)
         ]
         return chunk_tokens(runs, self.comma, CHUNK_LENGTH, backtrack)
@@ -108,12 +116,15 @@ def count_tokens(
     steps: int = 20,
     negative: bool = False,
     backtrack: int = 20,
+    learned: Mapping[str, int] | None = None,
 ) -> TokenCount:
     """Tokens of the longest text that `text` stands for at any step or side of an AND.
 
+    `learned` are words of textual inversions and the numbers of their vectors.
     `text` is the prompt with its styles applied (see `apply_styles`) when those should count.
     """
     texts = parse_prompt(text, steps, negative=negative).texts()
     longest: Sequence[str] = sorted(texts, key=len, reverse=True)[:MAX_TEXTS]
-    used = max(count_used(tokenizer.chunks(one, backtrack)) for one in longest)
+    names = LearnedNames(tokenizer.encode, learned) if learned else None
+    used = max(count_used(tokenizer.chunks(one, backtrack, names)) for one in longest)
     return TokenCount(used, max(1, -(-used // CHUNK_LENGTH)) * CHUNK_LENGTH)

@@ -156,3 +156,12 @@ def test_chunking_is_the_same_however_the_text_is_split_into_runs() -> None:
     whole = chunk_tokens([TokenRun(ids)])
     split = chunk_tokens([TokenRun([token]) for token in ids])
     assert whole == split
+
+
+def test_learned_words_take_as_many_tokens_as_they_have_vectors(tokenizer: PromptTokenizer) -> None:
+    plain = count_tokens("a bad hands photo", tokenizer).used
+    assert plain == 4
+    assert count_tokens("a bad hands photo", tokenizer, learned={"Bad Hands": 8}).used == 10
+    both = {"bad": 3, "bad hands": 8}
+    assert count_tokens("a (bad hands:1.2), bad photo", tokenizer, learned=both).used == 14
+    assert count_tokens("good", tokenizer, learned=both).used == 1

@@ -10,6 +10,7 @@ from modules.engine.adapters.embeddings import Embedding
 from modules.engine.conditioning.conditioner import TextOptions, tokenise
 from modules.engine.conditioning.towers import TextTower
 from modules.prompts.chunks import Vectors
+from modules.prompts.learned import LearnedNames
 
 
 class WordBook:
@@ -30,8 +31,11 @@ class WordBook:
                 continue
             self._vectors[embedding.name] = fitted
             self._embeddings[embedding.name] = embedding
-        self._by_first = [
-            _table(tower, [name for name, places in self._vectors.items() if place in places])
+        self._names = [
+            LearnedNames(
+                tower.tokenizer.encode,
+                {name: len(v[place]) for name, v in self._vectors.items() if place in v},
+            )
             for place, tower in enumerate(self._towers)
         ]
         self.key: Hashable = tuple((e.name, e.stamp) for e in self._embeddings.values())
@@ -41,21 +45,7 @@ class WordBook:
 
     def find(self, ids: Sequence[int], place: int) -> Sequence[int | Vectors]:
         """See `LearnedWords.find`."""
-        table = self._by_first[place]
-        if not table:
-            return ids
-        found: list[int | Vectors] = []
-        at = 0
-        while at < len(ids):
-            for name_ids, name in table.get(ids[at], ()):
-                if tuple(ids[at : at + len(name_ids)]) == name_ids:
-                    found.append(Vectors(name, len(self._vectors[name][place])))
-                    at += len(name_ids)
-                    break
-            else:
-                found.append(ids[at])
-                at += 1
-        return found
+        return self._names[place].find(ids)
 
     def vectors(self, name: str, place: int) -> Tensor:
         """See `LearnedWords.vectors`."""
@@ -75,25 +65,7 @@ class WordBook:
         """Embeddings that these texts name, but that are for text encoders of other widths."""
         if not self._misfits:
             return []
-        tower = self._towers[0]
-        table = _table(tower, [embedding.name for embedding in self._misfits])
-        named: set[str] = set()
-        for text in texts:
-            ids = tower.tokenizer.encode(text)
-            for at, first in enumerate(ids):
-                for name_ids, name in table.get(first, ()):
-                    if tuple(ids[at : at + len(name_ids)]) == name_ids:
-                        named.add(name)
+        encode = self._towers[0].tokenizer.encode
+        names = LearnedNames(encode, {one.name: one.vectors for one in self._misfits})
+        named = names.names_in(encode(text) for text in texts)
         return [embedding for embedding in self._misfits if embedding.name in named]
-
-
-def _table(tower: TextTower, names: Sequence[str]) -> dict[int, list[tuple[tuple[int, ...], str]]]:
-    """First token of each name to the names that begin with it, the longest first."""
-    table: dict[int, list[tuple[tuple[int, ...], str]]] = {}
-    for name in names:
-        ids = tuple(tower.tokenizer.encode(name))
-        if ids:
-            table.setdefault(ids[0], []).append((ids, name))
-    for entries in table.values():
-        entries.sort(key=lambda entry: len(entry[0]), reverse=True)
-    return table

@@ -190,7 +190,7 @@ class Conditioner:
         if self.words is None:
             return ()
         return tuple(
-            PlacedVectors(row, position, self.words.vectors(which.name, place))
+            PlacedVectors(row, position, self.words.vectors(which.name, place)[: which.count])
             for row, chunk in enumerate(column)
             for position, which in chunk.embeddings
         )

@@ -217,7 +217,9 @@ def check_prompts(context: AppContext, body: PromptBody) -> dict[str, Any]:
         translation = translate(full, dictionary) if dictionary else None
         count = None
         if context.tokenizer is not None:
-            count = count_tokens(translation.text if translation else full, context.tokenizer)
+            read = translation.text if translation else full
+            learned = {e.name: e.vectors for e in context.catalog.networks.embeddings_in([read])}
+            count = count_tokens(read, context.tokenizer, learned=learned)
         answers[name] = {
             "tokens": count.used if count else None,
             "limit": count.limit if count else None,

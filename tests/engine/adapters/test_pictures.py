@@ -320,6 +320,13 @@ def test_the_longest_name_counts_in_any_case_and_in_the_negative_prompt(
     assert "TI hashes" not in off.extra
 
 
+def test_a_word_longer_than_a_chunk_is_cut_to_it(
+    make: Callable[..., Result], folder: Path, rand: Rand
+) -> None:
+    entries = {"embeddings": [word(folder, "endless.pt", rand(90, 64))]}
+    assert make("endless apple", resources=entries).extra["TI hashes"].startswith("endless: ")
+
+
 def test_words_of_another_width_are_told_when_they_are_used(
     make: Callable[..., Result], folder: Path, rand: Rand, plain: np.ndarray
 ) -> None:
