@@ -20,6 +20,7 @@ from benchmarks import (
     loading,
     machine,
     memory,
+    merge,
     startup,
     steps,
     swap,
@@ -37,6 +38,7 @@ GROUPS: dict[str, Callable[[Plan], dict[str, object]]] = {
     "swap": swap.measure,
     "swap_sdxl": swap.measure_sdxl,
     "memory": memory.measure,
+    "merge": merge.measure,
     "adapters": adapters.measure,
     "cards": cards.measure,
 }
