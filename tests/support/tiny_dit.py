@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support.tiny_models import REPOSITORY, TinyShape, _enliven, _vae_key
+from tests.support.tiny_models import REPOSITORY, _enliven, _vae_key
 
 if TYPE_CHECKING:
     import torch
@@ -128,9 +128,7 @@ def make(parent: Path, kind: TinyDit) -> Made:
     scheduler = FlowMatchEulerDiscreteScheduler(**kind.scheduler)
     common = {"transformer": transformer, "vae": vae, "scheduler": scheduler}
     if kind.family == "sd3":
-        second = CLIPTokenizer.from_pretrained(
-            CLIP_TOKENIZER, local_files_only=True, pad_token="!"
-        )
+        second = CLIPTokenizer.from_pretrained(CLIP_TOKENIZER, local_files_only=True, pad_token="!")
         pipe = StableDiffusion3Pipeline(
             **common,
             text_encoder=clips[0],
