@@ -64,7 +64,8 @@ def measure(plan: Plan) -> dict[str, object]:
         figures |= _growth(plan, ours, files)
     with OurSide(plan, files[0]) as ours:
         figures |= _visits(plan, ours, files)
-    return figures
+    load, visit = figures["from_single_file_cpu_s"], figures["second_visit_s"]
+    return {**figures, "second_visit_ratio_vs_from_single_file": load / max(visit, 1e-3)}
 
 
 def measure_sdxl(plan: Plan) -> dict[str, object]:

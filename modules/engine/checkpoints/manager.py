@@ -201,7 +201,7 @@ class ModelManager:
         self._shelf.put_last(resident)
         if former is not None and former is not resident:
             former.model.set_tiling(False)
-            if set(map(id, former.networks.values())) & set(map(id, resident.networks.values())):
+            if former.lends_to(resident.networks.values()):
                 dismiss(former.model)
         self._settle_on_device(resident)
         return resident.model

@@ -88,6 +88,11 @@ class Resident:
             return False
         return self.notes == notes_of(self.model.path)
 
+    def lends_to(self, networks: Iterable[Network]) -> bool:
+        """Whether others have networks of it that adapters may have changed; VAEs they never do."""
+        theirs = {id(network) for network in networks}
+        return any(id(one) in theirs for name, one in self.networks.items() if name != "vae")
+
     def is_pinned(self, rules: ResidencyRules) -> bool:
         """Whether it is a favourite."""
         return bool({self.model.file_name, self.model.name} & rules.pinned)

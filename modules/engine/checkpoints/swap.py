@@ -217,8 +217,14 @@ class Swap:
         for resident in [one for one in self._choice.leaving if one is not self._current]:
             dismiss(resident.model)
             self._remove(resident)
-        if self._current is not None:
-            dismiss(self._current.model)
+        current = self._current
+        if current is None:
+            return
+        stays = current not in self._choice.leaving and self._device.type == "cpu"
+        if stays and not current.lends_to(self._choice.kept.values()):
+            current.model.set_tiling(False)  # it keeps its adapters for the way back
+        else:
+            dismiss(current.model)
 
     def _remove(self, resident: Resident) -> None:
         reused = {id(n) for n in (*self._choice.donors.values(), *self._choice.kept.values())}

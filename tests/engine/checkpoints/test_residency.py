@@ -10,7 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from modules.engine.checkpoints import ModelLoadError, ModelManager
+from modules.engine.adapters.adapter_file import read_adapter
+from modules.engine.adapters.fitting import fit
+from modules.engine.adapters.layer_names import LayerNames
+from modules.engine.adapters.merged import Strength, Use
+from modules.engine.checkpoints import LoadedModel, ModelLoadError, ModelManager
 from modules.engine.checkpoints.arena import SMALLEST_BLOCK, room_for
 from modules.engine.checkpoints.errors import LoadCancelled
 from modules.engine.checkpoints.machine_memory import Memory, machine_memory
@@ -257,3 +261,41 @@ def test_a_file_that_is_replaced_under_the_model_in_force_does_not_take_its_weig
     assert manager.current is model
     model.conditioner.forget()
     assert same(before, answers(model)), "what could not have been read back was not overwritten"
+
+
+def adapt(model: LoadedModel, folder: Path) -> None:
+    """Merge a LoRA into one layer of the UNet."""
+    layer = model.networks["unet"].get_submodule(
+        "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
+    )
+    wide, narrow = layer.weight.shape[1], layer.weight.shape[0]
+    name = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+    file = folder / "lora.safetensors"
+    tensors = {"down": torch.ones(2, wide), "up": torch.ones(narrow, 2)}
+    save_file({f"{name}.lora_{key}.weight": one for key, one in tensors.items()}, str(file))
+    adapter = fit(read_adapter(file), LayerNames(model.networks), model.networks, "lora")
+    model.adapters.apply([Use(adapter, Strength())])
+
+
+def test_adapters_stay_on_a_model_that_waits_and_leave_weights_that_others_get(
+    tmp_path: Path, shelf: dict[str, Path], apple: TinyComponents
+) -> None:
+    vae = tmp_path / "v.safetensors"
+    save_file({k: v.half().contiguous() for k, v in original_vae(apple).items()}, str(vae))
+    manager = manager_with(tmp_path, limit=2)
+    model = manager.load(shelf["a"], vae)
+    plain = answers(model)
+    adapt(model, tmp_path)
+    adapted = answers(model)
+    assert not same(plain, adapted)
+    manager.load(shelf["b"], vae)
+    assert manager.load(shelf["a"], vae) is model
+    assert same(adapted, answers(model)), "a VAE in common changes nothing"
+    own = manager.load(shelf["a"])
+    assert own.networks["unet"] is model.networks["unet"]
+    assert torch.equal(answers(own)[1], plain[1]), "the checkpoint's own weights"
+    adapt(own, tmp_path)
+    for name in "bc":
+        manager.load(shelf[name])
+    fresh = manager_with(tmp_path).load(shelf["c"])
+    assert same(answers(manager.current), answers(fresh)), "no adapter goes into other weights"
