@@ -74,6 +74,7 @@ def test_one_missing_clip_is_told_from_the_other(
         ({"joint_blocks.0.x_block.attn.odd.weight": (2, 2)}, "odd.weight' is not known"),
         ({"joint_blocks.0.x_block.attn.qkv.bias": (191,)}, "3 equal parts"),
         ({"joint_blocks.1.x_block.mlp.fc1.weight": None}, "lacks"),
+        ({"joint_blocks.1.x_block.mlp.fc1.weight.absmax": (4,)}, "bitsandbytes"),
     ],
 )
 def test_a_damaged_transformer_is_refused_with_the_reason(

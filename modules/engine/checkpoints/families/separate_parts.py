@@ -29,6 +29,7 @@ VAE_PREFIXES = ("first_stage_model.", "vae.")
 CLIP_L = "text_encoders.clip_l.transformer."
 CLIP_G = "text_encoders.clip_g.transformer."
 T5 = "text_encoders.t5xxl.transformer."
+_BITSANDBYTES = (".absmax", ".quant_state.bitsandbytes__nf4", ".quant_state.bitsandbytes__fp4")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,17 @@ class Missing:
 
 
 def transformer_names(header: Header) -> Names:
-    """The transformer of a file: below the original prefix, or all that is no other part."""
+    """The transformer of a file: below the original prefix, or all that is no other part.
+
+    Raises:
+        UnsupportedModelError: it is quantised in a way that is not known here.
+    """
+    if any(name.endswith(_BITSANDBYTES) for name in header):
+        raise UnsupportedModelError(
+            header.path,
+            "is quantised by bitsandbytes (NF4 or FP4), which is not supported; "
+            "use a GGUF, fp8 or bf16 file of the model",
+        )
     below = Names.below(header, UNET)
     if below:
         return with_scales(below)

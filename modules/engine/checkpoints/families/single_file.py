@@ -19,6 +19,7 @@ from modules.engine.checkpoints.layouts.ema import PREFIX as EMA_PREFIX
 from modules.engine.checkpoints.layouts.ema import ema_names
 from modules.engine.checkpoints.layouts.names import Names
 from modules.engine.checkpoints.layouts.open_clip import read_open_clip
+from modules.engine.checkpoints.layouts.scaled import with_scales
 
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
@@ -103,7 +104,7 @@ def planned_text(
         projection: with the projection of the text's summary.
         unused_layers: last layers of an OpenCLIP model that the family never uses.
     """
-    names = Names.below(file.header, file.prefix)
+    names = with_scales(Names.below(file.header, file.prefix))
 
     def read() -> tuple[dict[str, Any], Names]:
         if file.layout == OPEN_CLIP:
