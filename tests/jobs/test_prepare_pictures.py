@@ -50,7 +50,7 @@ def test_pictures_become_references_with_their_files(preparer):
         assert job.inputs == {stored.ref: str(stored.path)}
 
 
-@pytest.mark.parametrize("field", ["init_images", "mask", "latent_mask"])
+@pytest.mark.parametrize("field", ["init_images", "mask", "latent_mask", "depth_map"])
 @pytest.mark.parametrize("text", ["!!!", "", "aGVsbG8=", "/etc/passwd", "input:" + "0" * 64])
 def test_what_is_no_picture_is_refused_by_its_field(preparer, field, text):
     value = [text] if field == "init_images" else text
@@ -59,6 +59,17 @@ def test_what_is_no_picture_is_refused_by_its_field(preparer, field, text):
     with pytest.raises(RequestError) as caught:
         img2img(preparer, **{field: value})
     assert caught.value.field == field
+
+
+def test_a_depth_map_becomes_a_reference_in_both_kinds_of_job_and_is_not_sent_back(preparer):
+    data = png(color=(9, 9, 9))
+    stored = preparer.inputs.put(data)
+    for kind, more in (("img2img", {"init_images": [b64(png())]}), ("txt2img", {})):
+        request = ask(kind=kind, depth_map=b64(data), **more)
+        job = preparer.prepare(request, "id", "ui")
+        assert job.request["depth_map"] == stored.ref
+        assert job.inputs[stored.ref] == str(stored.path)
+        assert "depth_map" not in request.as_parameters()
 
 
 def test_files_of_this_machine_are_no_pictures(preparer):
