@@ -16,10 +16,6 @@ from modules.catalog.scan import Found
 from modules.catalog.sidecar import sidecar_path
 from modules.catalog.weights import weights_header
 
-PICKLE_REASON = (
-    "is a pickle file, which can run code when it is opened; "
-    "convert it to .safetensors, this version opens no other"
-)
 UNUSED_COMPONENTS = ("safety_checker", "feature_extractor", "image_encoder")
 _HASH_IN_TITLE = re.compile(r"\s*\[[0-9a-fA-F]*\]\s*$")
 

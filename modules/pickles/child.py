@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from modules.pickles import reader
 from modules.pickles.values import FileIndex, Refused
@@ -20,6 +20,8 @@ IDLE_SECONDS = 10.0
 PATIENCE = 20.0
 """Seconds of real time for one file, on a machine that is busy with other things."""
 REMEMBERED = 64
+"""Answers that are kept; each of them only if it is short."""
+REMEMBERED_BYTES = 1024 * 1024
 
 _SCRIPT = Path(reader.__file__).resolve()
 Stamp = tuple[str, int, int, int]
@@ -37,13 +39,15 @@ def examine(path: Path) -> FileIndex:
         raise Refused(f"cannot be read ({error.strerror or error})") from error
     stamp = (str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ino)
     with _LOCK:
-        answer = _KNOWN.get(stamp)
-    if answer is None:
-        answer = _EXAMINER.ask(stamp[0])
+        line = _KNOWN.get(stamp)
+    if line is None:
+        line = _EXAMINER.ask(stamp[0])
         with _LOCK:
-            _KNOWN[stamp] = answer
+            if len(line) <= REMEMBERED_BYTES:
+                _KNOWN[stamp] = line
             while len(_KNOWN) > REMEMBERED:
                 del _KNOWN[next(iter(_KNOWN))]
+    answer = json.loads(line)
     if "refused" in answer:
         raise Refused(answer["refused"])
     content = reader.unpacked(answer["content"])
@@ -58,8 +62,8 @@ class Examiner:
         self._process: subprocess.Popen[bytes] | None = None
         self._rest: threading.Timer | None = None
 
-    def ask(self, path: str) -> dict[str, Any]:
-        """The process's answer about a file; its death is an answer too."""
+    def ask(self, path: str) -> bytes:
+        """The process's answer about a file, as JSON; its death is an answer too."""
         with self._lock:
             if self._rest is not None:
                 self._rest.cancel()
@@ -67,7 +71,7 @@ class Examiner:
                 answer = self._asked(path)
             except OSError as error:
                 self._end()
-                return {"refused": f"could not be examined ({error.strerror or error})"}
+                return _refusal(f"could not be examined ({error.strerror or error})")
             self._rest = threading.Timer(IDLE_SECONDS, self.close)
             self._rest.daemon = True
             self._rest.start()
@@ -78,7 +82,7 @@ class Examiner:
         with self._lock:
             self._end()
 
-    def _asked(self, path: str) -> dict[str, Any]:
+    def _asked(self, path: str) -> bytes:
         process = self._running()
         assert process.stdin is not None and process.stdout is not None
         alarm = threading.Timer(PATIENCE, process.kill)
@@ -92,11 +96,10 @@ class Examiner:
             alarm.cancel()
         if not line.endswith(b"\n"):
             self._end()
-            return {"refused": "takes more time or memory to look at than any weights need"}
-        answer = dict(json.loads(line))
-        if answer.get("last"):
+            return _refusal("takes more time or memory to look at than any weights need")
+        if line.startswith(reader.LAST):
             self._end()
-        return answer
+        return line
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
@@ -124,7 +127,11 @@ class Examiner:
 
 
 def _line(stream: IO[bytes]) -> bytes:
-    return stream.readline(reader.MAX_ANSWER + 1)
+    return stream.readline(reader.MAX_ANSWER + 2)
+
+
+def _refusal(reason: str) -> bytes:
+    return json.dumps({"refused": reason}).encode("ascii")
 
 
 def _environment() -> dict[str, str]:
@@ -134,6 +141,6 @@ def _environment() -> dict[str, str]:
 
 
 _LOCK = threading.Lock()
-_KNOWN: dict[Stamp, dict[str, Any]] = {}
+_KNOWN: dict[Stamp, bytes] = {}
 _EXAMINER = Examiner()
 atexit.register(_EXAMINER.close)

@@ -14,7 +14,9 @@ from modules.pickles.values import BITS, FileIndex, Inert, Refused, Storage, Ten
 
 MAX_PICKLE = 8 * 1024 * 1024
 """Bytes; a state dict of 10,000 tensors has about 1 MB of pickle."""
-MAX_NODES = 1_000_000
+MAX_NODES = 500_000
+MAX_TENSORS = 50_000
+"""The largest models have some thousands; with an optimiser's state three times as many."""
 MAX_DEPTH = 16
 MAX_SHARING = 4
 """Tensors may share numbers (tied weights), but not claim more than so many times the file."""
@@ -148,6 +150,7 @@ class _Tidy:
         self._places = places
         self._room = MAX_SHARING * size
         self._nodes = 0
+        self._tensors = 0
 
     def value(self, given: Any, depth: int = 0) -> Any:
         self._nodes += 1
@@ -168,6 +171,9 @@ class _Tidy:
         return None
 
     def _tensor(self, view: View) -> Tensor:
+        self._tensors += 1
+        if self._tensors > MAX_TENSORS:
+            raise Refused("holds too many tensors")
         count, width = math.prod(view.shape), BITS[view.dtype] // 8
         if view.dtype != view.storage.dtype and view.storage.dtype != "U8":
             raise Refused("has a tensor of another number format than its storage")

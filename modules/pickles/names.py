@@ -16,7 +16,6 @@ from modules.pickles.values import (
     shown,
 )
 
-MAX_STORAGES = 100_000
 MAX_COUNT = 1 << 48
 MAX_DIMENSIONS = 16
 

@@ -3,7 +3,8 @@
     python -I -S reader.py
 
 It may use little memory and little time for each file, and write none. When it is ended for that,
-the file is at fault. After an answer with "last" it has used up its memory and is to be replaced.
+the file is at fault. After an answer that begins with `LAST` it has used up its memory and is to be
+replaced.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ MEMORY = 192 * 1024 * 1024
 """Of address space; a fresh process has about 30 MB of it."""
 SECONDS = 4
 """Of processor time for one file; a real one takes a tenth of a second."""
-MAX_ANSWER = 32 * 1024 * 1024
+MAX_ANSWER = 6 * 1024 * 1024
+"""Bytes; the index of SDXL has 0.3 MB."""
+
+
+LAST = b'{"last"'
 
 
 def examined(path: str) -> dict[str, Any]:
@@ -48,7 +53,7 @@ def examined(path: str) -> dict[str, Any]:
     except OSError as error:
         return {"refused": f"cannot be read ({error.strerror or error})"}
     except (MemoryError, RecursionError):
-        return {"refused": "is too large or too deep inside", "last": True}
+        return {"last": True, "refused": "is too large or too deep inside"}
     except (ValueError, TypeError, ArithmeticError, LookupError) as error:
         return {"refused": f"is not a sound weights file ({type(error).__name__})"}
 
