@@ -70,8 +70,8 @@ class FluxAdapter(FamilyAdapter):
             guidance=guidance,
             pooled_projections=conditioning.pooled.to(dtype),
             encoder_hidden_states=context,
-            txt_ids=context.new_zeros(context.shape[1], 3),
-            img_ids=positions(rows, columns, context),
+            txt_ids=torch.zeros(context.shape[1], 3, device=x.device),
+            img_ids=positions(rows, columns, x.device),
             return_dict=False,
         )[0]
         return unpacked(output, rows, columns)[..., :height, :width].to(x.dtype)
@@ -137,11 +137,14 @@ def unpacked(places: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
     return torch.nn.functional.pixel_shuffle(grid, PATCH)
 
 
-def positions(rows: int, columns: int, like: torch.Tensor) -> torch.Tensor:
-    """Where each place lies: [rows * columns, 3] of (0, row, column)."""
-    down = torch.arange(rows, device=like.device).repeat_interleave(columns)
-    across = torch.arange(columns, device=like.device).repeat(rows)
-    return torch.stack([torch.zeros_like(down), down, across], dim=1).to(like.dtype)
+def positions(rows: int, columns: int, device: torch.device) -> torch.Tensor:
+    """Where each place lies: [rows * columns, 3] of (0, row, column), in float32.
+
+    In half precision places of large pictures would fall together.
+    """
+    down = torch.arange(rows, device=device).repeat_interleave(columns)
+    across = torch.arange(columns, device=device).repeat(rows)
+    return torch.stack([torch.zeros_like(down), down, across], dim=1).float()
 
 
 class FluxLoader:
