@@ -165,11 +165,15 @@ def _with_page(app: FastAPI, context: AppContext) -> Application:
         log.warning("the page is not part of this installation")
         return app
     quiet_gradio(context)
-    from modules.web.pages import PageShell, build, mount_arguments, router
+    from modules.web.pages import PageShell, TrustedScripts, build, mount_arguments, router
 
-    app.include_router(router(context))
-    mount_page(app, build(context), **mount_arguments(context))
-    return PagePolicy(PageShell(app, context))
+    blocks = build(context)
+    scripts = TrustedScripts.of(blocks)
+    if scripts.foreign:
+        log.warning("a template with expressions makes the page's policy allow evaluation")
+    app.include_router(router(context, scripts))
+    mount_page(app, blocks, **mount_arguments(context))
+    return PagePolicy(PageShell(app, context, scripts), evaluates=bool(scripts.foreign))
 
 
 def mount_page(app: FastAPI, blocks: gradio.Blocks, **arguments: Any) -> None:

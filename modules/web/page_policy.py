@@ -13,8 +13,9 @@ Message = MutableMapping[str, Any]
 class PagePolicy:
     """Takes out of Gradio's page what would fetch from elsewhere, and signs its scripts."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], evaluates: bool = False) -> None:
         self._app = app
+        self._evaluates = evaluates
 
     async def __call__(
         self, scope: Message, receive: Callable[..., Any], send: Callable[..., Any]
@@ -22,13 +23,14 @@ class PagePolicy:
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        page = _Page(send)
+        page = _Page(send, self._evaluates)
         await self._app(scope, receive, page.send)
 
 
 class _Page:
-    def __init__(self, send: Callable[[Message], Awaitable[None]]) -> None:
+    def __init__(self, send: Callable[[Message], Awaitable[None]], evaluates: bool) -> None:
         self._send = send
+        self._evaluates = evaluates
         self._start: Message | None = None
         self._parts: list[bytes] = []
 
@@ -49,7 +51,7 @@ class _Page:
             if name.lower() not in (b"content-length", b"content-security-policy")
         ]
         headers.append((b"content-length", str(len(html)).encode()))
-        headers.append((b"content-security-policy", page_policy(html).encode()))
+        headers.append((b"content-security-policy", page_policy(html, self._evaluates).encode()))
         await self._send({**self._start, "headers": headers})
         await self._send({"type": "http.response.body", "body": html})
 

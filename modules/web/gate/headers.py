@@ -28,17 +28,19 @@ _EXTERNAL = re.compile(
 )
 
 
-def page_policy(html: bytes) -> str:
+def page_policy(html: bytes, evaluates: bool = False) -> str:
     """The policy of the Gradio page.
 
-    Its own inline scripts are allowed by their hashes, nothing else inline runs. Gradio builds its
-    ``js=`` handlers with ``new Function``, which needs ``unsafe-eval``. ``connect-src 'self'`` also
-    means that the page cannot talk to any other machine.
+    Its own inline scripts are allowed by their hashes, nothing else inline runs, and no text
+    becomes a script: what Gradio would evaluate comes from ``/easel/trusted.js``. Only a page with
+    templates that need it ``evaluates``. ``connect-src 'self'`` also means that the page cannot
+    talk to any other machine.
     """
     hashes = " ".join(f"'sha256-{digest}'" for digest in inline_script_hashes(html))
+    evaluation = " 'unsafe-eval'" if evaluates else ""
     return (
         "default-src 'self'; "
-        f"script-src 'self' 'unsafe-eval' blob: {hashes}; "
+        f"script-src 'self' {hashes}{evaluation}; "
         "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
         "media-src 'self' data: blob:; "
         "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "

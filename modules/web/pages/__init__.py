@@ -5,5 +5,6 @@ from __future__ import annotations
 from modules.web.pages.blocks import build, mount_arguments
 from modules.web.pages.routes import router
 from modules.web.pages.shell import PageShell
+from modules.web.pages.trusted import TrustedScripts
 
-__all__ = ["PageShell", "build", "mount_arguments", "router"]
+__all__ = ["PageShell", "TrustedScripts", "build", "mount_arguments", "router"]

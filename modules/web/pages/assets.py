@@ -35,6 +35,10 @@ STYLESHEETS = (
 )
 
 
+CLASSIC = ("boot.js", "trusted.js")
+"""Scripts that run before the page's modules."""
+
+
 @cache
 def version() -> str:
     """A short hash over all files, so that an address never shows an old file after an update."""
@@ -50,7 +54,7 @@ def version() -> str:
 @cache
 def modules() -> tuple[str, ...]:
     """Names of all script modules, for loading them at once instead of one behind another."""
-    return tuple(sorted(path.name for path in STATIC.glob("*.js") if path.name != "boot.js"))
+    return tuple(sorted(path.name for path in STATIC.glob("*.js") if path.name not in CLASSIC))
 
 
 def url(name: str) -> str:

@@ -16,11 +16,12 @@ from modules.web.pages.translations import (
     gradio_locale,
     script_texts,
 )
+from modules.web.pages.trusted import PATH, TrustedScripts
 
 _FOREVER = "public, max-age=31536000, immutable"
 
 
-def router(context: Any) -> APIRouter:
+def router(context: Any, scripts: TrustedScripts) -> APIRouter:
     """Routes below ``/easel/``; included before Gradio is mounted."""
     routes = APIRouter(include_in_schema=False)
 
@@ -49,6 +50,11 @@ def router(context: Any) -> APIRouter:
         current = v == assets.version()
         headers = {"cache-control": _FOREVER if current else "no-cache"}
         return Response(text, media_type=assets.TYPES[".js"], headers=headers)
+
+    @routes.get(PATH)
+    def trusted(v: str = "") -> Response:
+        headers = {"cache-control": _FOREVER if v == scripts.version else "no-cache"}
+        return Response(scripts.text, media_type=assets.TYPES[".js"], headers=headers)
 
     @routes.get("/easel/page/state")
     def page_state() -> dict[str, Any]:

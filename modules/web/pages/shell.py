@@ -9,6 +9,7 @@ from typing import Any
 
 from modules.web.pages import assets
 from modules.web.pages.translations import choose_language
+from modules.web.pages.trusted import TrustedScripts
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -25,8 +26,9 @@ _DROPPED = re.compile(
 class PageShell:
     """Rewrites the answer to ``GET /`` and lets everything else through untouched."""
 
-    def __init__(self, app: App, context: Any) -> None:
+    def __init__(self, app: App, context: Any, scripts: TrustedScripts) -> None:
         self.app = app
+        self.scripts = scripts.url
         self.options = context.options
         self.theme = getattr(context.flags, "theme", None)
 
@@ -41,17 +43,18 @@ class PageShell:
             str(self.options.get("localization")), _header(scope, b"accept-language")
         )
         theme = self.theme or str(self.options.get("gradio_theme"))
-        await self.app(scope, receive, _Rewriter(send, root, language, theme))
+        await self.app(scope, receive, _Rewriter(send, root, language, theme, self.scripts))
 
 
 class _Rewriter:
     """Holds back one HTML answer until it is whole, then sends it changed."""
 
-    def __init__(self, send: Send, root: str, language: str, theme: str) -> None:
+    def __init__(self, send: Send, root: str, language: str, theme: str, scripts: str) -> None:
         self.send = send
         self.root = root
         self.language = language
         self.theme = theme
+        self.scripts = scripts
         self.start: Message | None = None
         self.body = bytearray()
 
@@ -66,7 +69,8 @@ class _Rewriter:
             await self.send(message)
 
     async def _finish(self, start: Message) -> None:
-        text = rewrite(self.body.decode("utf-8"), self.root, self.language, self.theme)
+        page_text = self.body.decode("utf-8")
+        text = rewrite(page_text, self.root, self.language, self.theme, self.scripts)
         page = text.encode("utf-8")
         kept = [(k, v) for k, v in start["headers"] if k.lower() not in _REPLACED]
         start["headers"] = [
@@ -82,7 +86,7 @@ class _Rewriter:
 _REPLACED = (b"content-length", b"cache-control", b"vary")
 
 
-def rewrite(page: str, root: str, language: str, theme: str = "dark") -> str:
+def rewrite(page: str, root: str, language: str, theme: str = "dark", scripts: str = "") -> str:
     """Gradio's page with our head: language, colours, our styles and scripts first."""
     tag = html.escape(language)
     head = [
@@ -93,6 +97,8 @@ def rewrite(page: str, root: str, language: str, theme: str = "dark") -> str:
         f'<script src="{root}/easel/boot.js?lang={tag}&amp;v={assets.version()}" '
         f'data-root="{html.escape(root)}" data-theme="{html.escape(theme)}"></script>',
     ]
+    if scripts:
+        head.append(f'<script src="{root}{html.escape(scripts)}"></script>')
     for name in assets.STYLESHEETS:
         head.append(f'<link rel="stylesheet" href="{root}{assets.url(name)}">')
     for name in assets.modules():

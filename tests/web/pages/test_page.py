@@ -10,7 +10,15 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from modules.web.context import AppContext
-from modules.web.pages import PageShell, assets, build, mount_arguments, router, state
+from modules.web.pages import (
+    PageShell,
+    TrustedScripts,
+    assets,
+    build,
+    mount_arguments,
+    router,
+    state,
+)
 from modules.web.pages.shell import rewrite
 from modules.web.pages.theme import make_theme
 
@@ -96,9 +104,10 @@ def blocks(context: AppContext) -> gr.Blocks:
 @pytest.fixture(scope="module")
 def client(context: AppContext, blocks: gr.Blocks) -> TestClient:
     app = FastAPI()
-    app.include_router(router(context))
+    scripts = TrustedScripts.of(blocks)
+    app.include_router(router(context, scripts))
     gr.mount_gradio_app(app, blocks, path="/", **mount_arguments(context))
-    return TestClient(PageShell(app, context))
+    return TestClient(PageShell(app, context, scripts))
 
 
 def test_elements_have_the_ids_that_tutorials_and_extensions_know(blocks: gr.Blocks) -> None:
