@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import shutil
 from pathlib import Path
@@ -20,11 +19,10 @@ def remove_leftovers(record: JobRecord) -> None:
     part = Path(str((record.prepared.get("resources") or {}).get("part") or ""))
     if not part.name.startswith(".") or not part.name.endswith(f".{safe_id(record.id)}.part"):
         return
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            if part.is_dir():
-                shutil.rmtree(part)
-            else:
-                part.unlink()
-        except PermissionError as error:
-            log.warning("%s could not be removed: %s", part.name, error)
+    try:
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s could not be removed: %s", part.name, error)

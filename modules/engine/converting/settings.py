@@ -25,7 +25,7 @@ def copy_settings(parents: Sequence[Path], target: Path, request: MergeRequest) 
 def copy_notes(parent: Path, target: Path) -> bool:
     """Copy A1111's `.yaml` and the network settings of our own notes, where there are any."""
     copied = False
-    if parent.is_file():
+    if parent.is_file() and target.is_file():  # a folder says it in its own configurations
         for suffix in (".yaml", ".yml"):
             config = parent.with_suffix(suffix)
             if config.is_file() and config.stat().st_size <= MAX_BYTES:

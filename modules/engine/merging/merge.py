@@ -28,6 +28,8 @@ INPAINTING, PIX2PIX = "inpainting", "instruct-pix2pix"
 _WIDER = {9: INPAINTING, 8: PIX2PIX}
 """Channels that a UNet takes beside the four of the picture, and what such a model is called."""
 _MERGED = re.compile(r"model|^text_encoders\.")
+"""As in A1111; everything else in its files is no weight but a table of the training. Transformers
+in files of their own are called otherwise, and hold nothing but weights."""
 _LEFT_ALONE = re.compile(r"position_ids$")
 
 
@@ -93,11 +95,14 @@ def plan_merge(
         RequestError: the models do not fit each other, or the block weights do not fit them.
     """
     weight_of = _weights(a, rules)
+    named_models = any("model" in name for name in a)
     terms, wider = [], ""
     for name in sorted(a):
         if name in rules.discarded:
             continue
-        term = _term(name, a[name], b, c, rules, weight_of)
+        alone = Term(name, a[name], a[name].dtype)
+        takes_part = _MERGED.search(name) or not named_models
+        term = _term(alone, b, c, rules, weight_of) if takes_part else alone
         if term.channels:
             wider = _WIDER[term.a.shape[1]]
         terms.append(term)
@@ -131,16 +136,15 @@ def _weights(a: ModelPieces, rules: Rules) -> Callable[[str], float]:
 
 
 def _term(
-    name: str,
-    own: Piece,
+    alone: Term,
     b: ModelPieces | None,
     c: ModelPieces | None,
     rules: Rules,
     weight_of: Callable[[str], float],
 ) -> Term:
-    alone = Term(name, own, own.dtype)
-    takes_part = own.floating and _MERGED.search(name) and not _LEFT_ALONE.search(name)
-    if b is None or name not in b or not takes_part:
+    """One weight of A with those of B and C, or alone when there is nothing to mix it with."""
+    name, own = alone.name, alone.a
+    if b is None or name not in b or not own.floating or _LEFT_ALONE.search(name):
         return alone
     other, third = b[name], None
     if rules.method == "Add difference":

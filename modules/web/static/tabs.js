@@ -2,7 +2,7 @@
 import { onOptions, options } from "./page.js";
 import { activeTab, openTab } from "./dom.js";
 
-const NAMES = { pnginfo: "png info" };
+const NAMES = { pnginfo: "png info", modelmerger: "checkpoint merger" };
 
 function draw() {
   const hidden = (options.hidden_tabs ?? []).map((name) => String(name).toLowerCase());

@@ -178,6 +178,16 @@ def test_weights_that_only_one_model_has(workshop: Workshop, make_state: Make) -
     assert "model.only" not in merged
 
 
+def test_a_transformer_in_a_file_of_its_own_is_merged_although_nothing_is_called_model(
+    workshop: Workshop,
+) -> None:
+    names = ("double_blocks.0.img_attn.qkv.weight", "single_blocks.0.linear1.bias")
+    a, b = ({name: torch.rand(3, 4) for name in names} for _ in "ab")
+    workshop.merge(workshop.save("a", a), workshop.save("b", b), multiplier=0.5)
+    for name, found in workshop.weights().items():
+        assert torch.equal(found, 0.5 * a[name] + 0.5 * b[name])
+
+
 def test_linear_layers_and_1x1_convolutions_are_the_same_weights(
     workshop: Workshop, make_state: Make
 ) -> None:
