@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from modules.catalog.download import DownloadCancelled, FileOrder, fetch_file
+from modules.catalog.download import DownloadCancelled, DownloadFailed, FileOrder, fetch_file
 from modules.catalog.downloads.kinds import KINDS, find_kind, safe_folder, safe_name
 from modules.catalog.downloads.sources import OffLine, Source, resolve
 from modules.catalog.downloads.tokens import TokenStore
@@ -191,7 +191,7 @@ class DownloadManager:
                     raise RequestError("file", download.file, "it is being downloaded already.")
             if download.target.exists():
                 raise RequestError(
-                    "file", download.file, f"{download.folder} has a file of this name already."
+                    "file", download.file, f"{download.file} is in {download.folder} already."
                 )
             waiting = sum(other.state == WAITING for other in self._list.values())
             if waiting >= MAX_WAITING:
@@ -411,7 +411,8 @@ class _Meter:
 def _reason(error: RequestError) -> str:
     """The sentence without the name of a field that a person never filled in."""
     reason = error.sentence.partition(": ")[2] or error.sentence
-    return reason[:1].upper() + reason[1:]
+    # Sentences about a file begin with its name.
+    return reason if isinstance(error, DownloadFailed) else reason[:1].upper() + reason[1:]
 
 
 def _checked_hash(text: str) -> str | None:

@@ -57,6 +57,9 @@ class CardTabs extends HTMLElement {
       this.#button(key, pageName(key), BLANKS[key]),
     );
     this.list.replaceChildren(generation, ...others);
+    const form = document.getElementById(`${this.tab}_generation`);
+    form?.setAttribute("role", "tabpanel");
+    form?.setAttribute("aria-labelledby", generation.id);
     this.choose("generation");
   }
 
@@ -199,6 +202,8 @@ class Cards extends HTMLElement {
     );
     this.#size();
     this.#drawDirection();
+    // Another tab of the page was open while something changed.
+    new ResizeObserver(() => this.offsetParent && this.#stale && this.seen()).observe(this);
   }
 
   #size() {
