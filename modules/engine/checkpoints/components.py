@@ -16,7 +16,13 @@ from modules.catalog.gguf import BLOCKS
 from modules.catalog.header import Header
 from modules.engine.checkpoints.arena import room_for
 from modules.engine.checkpoints.networks import BUILDERS
-from modules.engine.checkpoints.tensor_file import CARELESS, FLOATING, Care, TensorFile
+from modules.engine.checkpoints.tensor_file import (
+    CARELESS,
+    FLOATING,
+    Care,
+    TensorFile,
+    copy_within,
+)
 
 Progress = Callable[[float], None]
 
@@ -201,7 +207,7 @@ def read_source(file: TensorFile, source: Source, destination: torch.Tensor) -> 
     whole = torch.empty(destination.shape, dtype=torch.float32)
     file.read_into(source.tensor, whole, rows=source.rows, transposed=source.transposed)
     with torch.no_grad():
-        destination.copy_(whole.mul_(scale))
+        copy_within(destination, whole.mul_(scale))
 
 
 def _in_file_order(plan: ComponentPlan) -> Iterator[tuple[str, Source]]:

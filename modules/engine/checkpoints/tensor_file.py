@@ -223,7 +223,7 @@ class TensorFile:
             values = staged.view(dtype)
             if part.dtype == torch.float8_e4m3fn and dtype != part.dtype:
                 self._check(values, name)
-                part.copy_(values.clamp(-LARGEST_FP8, LARGEST_FP8))  # what is larger would be NaN
+                copy_within(part, values)
                 continue
             part.copy_(values)
             self._check(part if part.device.type == "cpu" else values, name)
@@ -241,7 +241,7 @@ class TensorFile:
             self._read(begin + start * form.size, staged, name)
             values = decode(staged.to(flat.device))
             self._check(values, name)
-            part.copy_(values)
+            copy_within(part, values)
 
     def _check(self, part: torch.Tensor, name: str) -> None:
         """Refuse what is not finite, while it is still in the processor's cache."""
@@ -266,6 +266,13 @@ class TensorFile:
         except OSError as error:
             reason = f"cannot be read ({error.strerror or error})"
             raise UnreadableModelError(self.header.path, reason) from error
+
+
+def copy_within(destination: torch.Tensor, values: torch.Tensor) -> None:
+    """Copy numbers, those too large for eight bits as the largest: there they would be NaN."""
+    if destination.dtype == torch.float8_e4m3fn and values.dtype != destination.dtype:
+        values = values.clamp(-LARGEST_FP8, LARGEST_FP8)
+    destination.copy_(values)
 
 
 def _plain(entry: TensorEntry) -> torch.dtype:

@@ -81,6 +81,8 @@ def test_a_quantised_transformer_gives_its_picture(
     ours = made(studio, quantised, cfg_scale=1.0)
     assert difference(ours, made(studio, plain, cfg_scale=1.0)) <= 1
     assert difference(ours, made(studio, model.folder, cfg_scale=1.0)) > 0
+    small = made(studio, quantised, cfg_scale=1.0, options={"fp8_storage": "Enable"})
+    assert 0 < difference(small, ours) < 40
 
 
 def test_eight_bits_with_a_scale_are_multiplied_by_it(
