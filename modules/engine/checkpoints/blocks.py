@@ -23,13 +23,18 @@ def decoder(name: str, path: Path) -> Decode:
     """How blocks of a number format are decoded; `path` is the file, for the message.
 
     Raises:
-        UnsupportedModelError: the package gguf is not installed.
+        UnsupportedModelError: the package gguf is not installed, or the installed diffusers does
+            not know the format.
     """
     try:
         return _decoder(name)
     except ImportError as error:
         raise UnsupportedModelError(
             path, "is a GGUF file, which needs the package gguf; run launch.py to install it"
+        ) from error
+    except KeyError as error:
+        raise UnsupportedModelError(
+            path, f"has numbers in the format {name}, which this version of diffusers cannot read"
         ) from error
 
 
