@@ -99,6 +99,10 @@ class Networks:
         """LoRA files, good and bad (see `problem`)."""
         return self._loras.list(scan(self._lora_folders, folders=False))
 
+    def lora_names(self) -> list[str]:
+        """Names of the LoRA files, without opening them."""
+        return sorted({item.path.stem for item in scan(self._lora_folders, folders=False)})
+
     def embeddings(self) -> list[EmbeddingInfo]:
         """Textual inversions, good and bad, of weights files and of pictures."""
         return self._embeddings.list(self._embedding_files())

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from modules.catalog.cards.family_guess import family_of_adapter
 from modules.catalog.errors import (
-    ModelFileError,
     UnreadableModelError,
     UnsupportedModelError,
     shown,
 )
-from modules.catalog.header import safetensors_header
 from modules.catalog.networks import stated_hash
+from modules.catalog.weights import weights_header
 from modules.engine.adapters.parts import split_name
 from modules.engine.weight_files import read_weights, state_dict_of
 
@@ -44,6 +44,8 @@ class AdapterFile:
     """The hash that its metadata names, twelve digits; "" when it names none."""
     unknown: tuple[str, ...] = ()
     """Tensors whose names end in nothing known."""
+    family: str = ""
+    """Key of the model family that it seems to be for; "" when nothing tells."""
 
     @property
     def size(self) -> int:
@@ -95,10 +97,17 @@ def read_adapter(path: Path) -> AdapterFile:
     odd = next((name for name, tensor in tensors.items() if not _is_finite(tensor)), None)
     if odd is not None:
         raise UnsupportedModelError(path, f"has numbers that are not finite ({shown(odd, 80)})")
-    metadata = _metadata(path)
-    _with_peft_alphas(entries, metadata)
-    digest = stated_hash(metadata)
-    return AdapterFile(path, stamp, entries, embeddings, digest, tuple(unknown))
+    header = weights_header(path)
+    _with_peft_alphas(entries, header.metadata)
+    return AdapterFile(
+        path,
+        stamp,
+        entries,
+        embeddings,
+        stated_hash(header.metadata),
+        tuple(unknown),
+        family_of_adapter(header),
+    )
 
 
 def _is_finite(tensor: Tensor) -> bool:
@@ -108,15 +117,6 @@ def _is_finite(tensor: Tensor) -> bool:
     if tensor.dtype.itemsize > 1 and bool(torch.isfinite(tensor.sum(dtype=torch.float32))):
         return True
     return bool(torch.isfinite(tensor.float()).all())
-
-
-def _metadata(path: Path) -> Mapping[str, str]:
-    if path.suffix.lower() != ".safetensors":
-        return {}
-    try:
-        return safetensors_header(path).metadata
-    except ModelFileError:
-        return {}
 
 
 def _with_peft_alphas(

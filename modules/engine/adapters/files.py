@@ -47,16 +47,20 @@ class AdapterFiles:
         return file
 
     def fitted(
-        self, file: AdapterFile, networks: Mapping[str, torch.nn.Module], model: str
+        self,
+        file: AdapterFile,
+        networks: Mapping[str, torch.nn.Module],
+        model: str,
+        family: str = "",
     ) -> FittedAdapter:
-        """The file matched with a model's networks; ``model`` names it in messages."""
+        """The file matched with a model's networks; see `fit`."""
         unet = networks["unet"]
         if unet not in self._names:
             self._names[unet] = LayerNames(networks)
             self._fitted[unet] = {}
         known = self._fitted[unet]
         if file.stamp not in known:
-            known[file.stamp] = fit(file, self._names[unet], networks, model)
+            known[file.stamp] = fit(file, self._names[unet], networks, model, family)
         return known[file.stamp]
 
     def hash_of(self, file: AdapterFile) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from modules.catalog.errors import shown
+from modules.catalog.families import FAMILIES
 from modules.engine.adapters.adapter_file import AdapterFile
 from modules.engine.adapters.deltas import Change, DoesNotFit, Kind, kind_of
 from modules.engine.adapters.layer_names import LayerNames
@@ -53,9 +54,16 @@ class FittedAdapter:
 
 
 def fit(
-    file: AdapterFile, names: LayerNames, networks: Mapping[str, torch.nn.Module], model: str
+    file: AdapterFile,
+    names: LayerNames,
+    networks: Mapping[str, torch.nn.Module],
+    model: str,
+    family: str = "",
 ) -> FittedAdapter:
-    """Match a file with a model; nothing is computed. ``model`` names it in messages."""
+    """Match a file with a model; nothing is computed.
+
+    ``model`` names it in messages, ``family`` is the key of its family.
+    """
     fitted: list[FittedPart] = []
     nowhere: list[str] = []
     wrong: list[str] = []
@@ -77,13 +85,19 @@ def fit(
     example = (wrong or [f"there is no layer {shown(name, 80)}" for name in nowhere] or [""])[0]
     if not fitted or len(wrong) > total // 10 or len(nowhere) > total // 2:
         # Where much is amiss it is made for another family; what fits then fits by chance.
-        problem = f"does not fit {model} and was left out ({example})" if total else ""
+        made_for = _made_for(file, family)
+        problem = f"does not fit {model} and was left out ({made_for}{example})" if total else ""
         return FittedAdapter(file.stamp, (), problem)
     problem = ""
     if wrong or len(nowhere) > total // 10:
         left = len(nowhere) + len(wrong)
         problem = f"fits {model} in part: {left} of {total} entries were left out ({example})"
     return FittedAdapter(file.stamp, tuple(fitted), problem)
+
+
+def _made_for(file: AdapterFile, family: str) -> str:
+    label = next((one.label for one in FAMILIES if one.key == file.family), "")
+    return f"it seems to be made for {label}; " if label and file.family != family else ""
 
 
 def _misfit(

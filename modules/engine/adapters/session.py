@@ -167,7 +167,7 @@ class JobNetworks:
         file = self._file(lora.name)
         if file is None:
             return None
-        fitted = self._files.fitted(file, model.networks, model.name)
+        fitted = self._files.fitted(file, model.networks, model.name, model.family)
         if fitted.problem and not quiet:
             self._warn(f"<lora:{shown(lora.name, 80)}> {fitted.problem}.")
         if (fitted.parts or file.embeddings) and self._tells("lora_add_hashes_to_infotext"):

@@ -307,7 +307,7 @@ def dynamic_choices(context: AppContext, name: str) -> list[str]:
     if name == "tabs":
         return list(HIDEABLE_TABS)
     if name == "loras":
-        return ["None", *(info.name for info in context.catalog.loras() if not info.problem)]
+        return ["None", *context.catalog.networks.lora_names()]
     if name == "hypernetworks":
         found = context.catalog.hypernetworks()
         return ["None", *(info.name for info in found if not info.problem)]

@@ -150,6 +150,6 @@ def test_a_lora_of_another_family_leaves_the_picture_alone(
     given = {"loras": {"flux": {"path": str(path)}}}
     plain = studio.make(prompt="a red apple", checkpoint=sdxl, **JOB)
     result = studio.make(prompt="a red apple<lora:flux:1>", checkpoint=sdxl, resources=given, **JOB)
-    assert "and was left out (there is no layer" in result.warnings[0]
+    assert "made for FLUX.1; there is no layer" in result.warnings[0]
     assert (result.pictures[0] == plain.pictures[0]).all()
     assert "Lora hashes" not in result.extra

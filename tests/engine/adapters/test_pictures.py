@@ -20,6 +20,7 @@ from modules.engine.generation.control import JobControl
 from modules.requests.events import Event, Step
 from tests.engine.adapters.conftest import LINEAR, LINEAR_PATH, TEXT
 from tests.engine.generation.conftest import Result, Studio
+from tests.pickles import hostile
 from tests.support.tiny_models import tiny_sd
 
 Rand = Callable[..., Tensor]
@@ -159,10 +160,33 @@ def test_what_is_not_there_or_cannot_be_read_is_told_and_left_out(
     assert "Networks not found: gone." in told
     assert "Hypernetworks not found: none." in told
     assert "<lora:broken> was left out:" in told
-    assert "<lora:wide> does not fit tiny and was left out" in told
+    assert (
+        "<lora:wide> does not fit tiny and was left out (it seems to be made for SDXL; "
+        f"{LINEAR} is for a weight of [640, 2048], not [32, 64])." in told
+    )
     assert "<lora:look> was left out: 'x' is not a number." in told
     assert "<lora:nan> was left out: has numbers that are not finite" in told
     assert len(result.warnings) == 6
+
+
+def test_a_file_that_wants_to_run_something_is_left_out(
+    make: Callable[..., Result], folder: Path, plain: np.ndarray
+) -> None:
+    mark = folder / "it-ran"
+    hostile.write_zip(folder / "evil.pt", hostile.system_call(mark))
+    evil = {"path": str(folder / "evil.pt")}
+    result = make(
+        "a red apple<lora:evil:1><hypernet:evil:1> evil",
+        resources={
+            "loras": {"evil": evil},
+            "hypernetworks": {"evil": evil},
+            "embeddings": [{"name": "evil", **evil}],
+        },
+    )
+    assert len(result.warnings) == 3
+    assert all("evil" in warning for warning in result.warnings)
+    assert not mark.exists()
+    assert (make("a red apple").pictures[0] == plain).all()
 
 
 def test_weights_follow_the_steps(
