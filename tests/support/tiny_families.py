@@ -340,6 +340,8 @@ def _original_vision(network: Any) -> dict[str, torch.Tensor]:
 
 
 def _told_key(key: str, shape: TinyShape) -> str:
+    if key == "time_embedding.cond_proj.weight":
+        return "time_embed.cond_proj.weight"
     for embedding in ("add_embedding", "class_embedding"):
         if key.startswith(embedding):
             _, layer, kind = key.split(".")

@@ -121,7 +121,7 @@ class Walk:
         noise = self._noise(batch, model)
         state.latents = self._first_latents(start, plan, noise)
         context.hooks.call(HookPoint.BEFORE_SAMPLING, state)
-        guidance = self._guidance(plan)
+        guidance = self._guidance(plan, model)
         relay = self._relay(batch, start, plan, state.latents)
         denoiser = self._denoiser(model, plan, prompts, guidance, start, relay)
         previewer = Previewer(context.models, context.spec.preview)
@@ -235,10 +235,11 @@ class Walk:
             latents = torch.add(latents, initial, alpha=task.extra_noise)
         return plan.noised(latents, initial)
 
-    def _guidance(self, plan: SamplingPlan) -> GuidanceSettings:
+    def _guidance(self, plan: SamplingPlan, model: LoadedModel) -> GuidanceSettings:
         spec = self._context.spec
         settings = GuidanceSettings.from_options(spec.options, spec.request, plan)
-        return replace(settings, scale=self._task.cfg_scale)
+        told = model.adapter.embeds_guidance(model.plan)
+        return replace(settings, scale=1.0 if told else self._task.cfg_scale)
 
     def _relay(
         self, batch: BatchSpec, start: Start, plan: SamplingPlan, latents: Tensor
@@ -278,7 +279,8 @@ class Walk:
         spec, task = self._context.spec, self._task
         pixels = start.concat.pixels
         summary = None if pixels is None else model.adapter.summary(model.networks, pixels)
-        facts = PictureFacts(task.width, task.height, spec.options, spec.request, summary)
+        request = {**spec.request, "cfg_scale": task.cfg_scale}
+        facts = PictureFacts(task.width, task.height, spec.options, request, summary)
         return AddedInputs.of(model, facts)
 
     def _denoiser(

@@ -96,6 +96,10 @@ class FamilyAdapter(ABC):
         """
         return {}
 
+    def embeds_guidance(self, plan: ModelPlan) -> bool:
+        """Whether the network itself is told the CFG scale; no negative prompt is run then."""
+        return bool(plan.components["unet"].config.get("time_cond_proj_dim"))
+
     def summary(
         self, networks: Mapping[str, torch.nn.Module], pixels: torch.Tensor
     ) -> torch.Tensor | None:

@@ -15,7 +15,8 @@ from modules.catalog.sidecar import Sidecar
 from modules.engine.checkpoints.components import ComponentPlan
 from modules.engine.checkpoints.families import folder_parts, vae_file
 from modules.engine.checkpoints.families.advice import distilled_advice
-from modules.engine.checkpoints.families.base import FamilyAdapter, ModelPlan
+from modules.engine.checkpoints.families.base import FamilyAdapter, ModelPlan, PictureFacts
+from modules.engine.checkpoints.families.guided import of_step, told_guidance
 from modules.engine.checkpoints.families.single_file import (
     defaults_of,
     no_text_encoder,
@@ -53,15 +54,22 @@ class Sd1Adapter(FamilyAdapter):
         conditioning: Conditioning,
         added: Mapping[str, torch.Tensor] | None,
     ) -> torch.Tensor:
-        """See `FamilyAdapter.predict`; nothing is added in this family."""
+        """See `FamilyAdapter.predict`; `added` holds a guidance in few models of this family."""
         dtype = form_of(network).dtype
         output = network(
             x.to(dtype),
             timestep,
             encoder_hidden_states=conditioning.context.to(dtype),
+            timestep_cond=of_step(added, dtype),
             return_dict=False,
         )[0]
         return output.to(x.dtype)
+
+    def added_conditioning(
+        self, plan: ModelPlan, picture: PictureFacts, *, negative: bool = False
+    ) -> Mapping[str, torch.Tensor]:
+        """The guidance, for models that were distilled with it; nothing else."""
+        return told_guidance(plan, picture)
 
     def towers(
         self, networks: Mapping[str, torch.nn.Module], tokenizers: Mapping[str, Path]
@@ -73,7 +81,7 @@ class Sd1Adapter(FamilyAdapter):
 
     def advice(self, model: LoadedModel, request: Mapping[str, Any]) -> str:
         """See `FamilyAdapter.advice`: distilled models want few steps."""
-        return distilled_advice(model.name, request)
+        return distilled_advice(model.name, request, guided=self.embeds_guidance(model.plan))
 
 
 class Sd1Loader:

@@ -17,6 +17,7 @@ from modules.catalog.sidecar import Sidecar
 from modules.engine.checkpoints.components import ComponentPlan
 from modules.engine.checkpoints.families import folder_parts, sd1, unclip, vae_file
 from modules.engine.checkpoints.families.base import ModelPlan, PictureFacts
+from modules.engine.checkpoints.families.guided import of_step, told_guidance
 from modules.engine.checkpoints.families.single_file import (
     defaults_of,
     no_text_encoder,
@@ -51,6 +52,7 @@ PAD = 0
 OWN_SIDE = {EPSILON: 64, VELOCITY: 96}
 """Side in latent pixels of what models of either kind were trained on."""
 _LABEL = LABEL.format(0) + ".weight"
+_LABELS = "class_labels"
 VELOCITY_BELOW = -1.0
 """Mean difference between output and input at the highest noise level, see `probe`."""
 
@@ -83,7 +85,8 @@ class Sd2Adapter(sd1.Sd1Adapter):
             x.to(dtype),
             timestep,
             encoder_hidden_states=conditioning.context.to(dtype),
-            class_labels=added["class_labels"].to(dtype) if added else None,
+            class_labels=added[_LABELS].to(dtype) if added and _LABELS in added else None,
+            timestep_cond=of_step(added, dtype),
             return_dict=False,
         )[0]
         return output.to(x.dtype)
@@ -92,13 +95,13 @@ class Sd2Adapter(sd1.Sd1Adapter):
         self, plan: ModelPlan, picture: PictureFacts, *, negative: bool = False
     ) -> Mapping[str, torch.Tensor]:
         """unCLIP: what the picture shows; zeros for the negative prompt and without a picture."""
-        config = plan.components["unet"].config
+        config, told = plan.components["unet"].config, told_guidance(plan, picture)
         if config.get("class_embed_type") != "projection":
-            return {}
+            return told
         if negative or picture.summary is None:
             width = int(config["projection_class_embeddings_input_dim"])
-            return {"class_labels": torch.zeros(1, width)}
-        return {"class_labels": picture.summary}
+            return {**told, _LABELS: torch.zeros(1, width)}
+        return {**told, _LABELS: picture.summary}
 
     def summary(
         self, networks: Mapping[str, torch.nn.Module], pixels: torch.Tensor

@@ -18,6 +18,7 @@ from modules.engine.checkpoints.components import ComponentPlan
 from modules.engine.checkpoints.families import folder_parts, vae_file
 from modules.engine.checkpoints.families.advice import distilled_advice
 from modules.engine.checkpoints.families.base import FamilyAdapter, ModelPlan, PictureFacts
+from modules.engine.checkpoints.families.guided import of_step, told_guidance
 from modules.engine.checkpoints.families.single_file import (
     defaults_of,
     no_text_encoder,
@@ -75,6 +76,7 @@ class SdxlAdapter(FamilyAdapter):
                 "text_embeds": conditioning.pooled.to(dtype),
                 "time_ids": added["time_ids"],
             },
+            timestep_cond=of_step(added, dtype),
             return_dict=False,
         )[0]
         return output.to(x.dtype)
@@ -92,7 +94,8 @@ class SdxlAdapter(FamilyAdapter):
             high = float(options.get("sdxl_refiner_high_aesthetic_score", 6.0))
             low = float(options.get("sdxl_refiner_low_aesthetic_score", 2.5))
             told = [*size, *crop, low if negative else high]
-        return {"time_ids": torch.tensor([told], dtype=torch.float32)}
+        sizes = {"time_ids": torch.tensor([told], dtype=torch.float32)}
+        return {**sizes, **told_guidance(plan, picture)}
 
     def towers(
         self, networks: Mapping[str, torch.nn.Module], tokenizers: Mapping[str, Path]
@@ -124,7 +127,7 @@ class SdxlAdapter(FamilyAdapter):
 
     def advice(self, model: LoadedModel, request: Mapping[str, Any]) -> str:
         """See `FamilyAdapter.advice`: distilled models want few steps."""
-        return distilled_advice(model.name, request)
+        return distilled_advice(model.name, request, guided=self.embeds_guidance(model.plan))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ RESIDUAL: Mapping[str, str] = {
 ENDS: Mapping[str, str] = {
     "time_embed.0": "time_embedding.linear_1",
     "time_embed.2": "time_embedding.linear_2",
+    "time_embed.cond_proj": "time_embedding.cond_proj",
     "input_blocks.0.0": "conv_in",
     "out.0": "conv_norm_out",
     "out.2": "conv_out",
@@ -214,6 +215,8 @@ def _config(
     time_width = names.shape("time_embed.0.weight")[0]
     if time_width != 4 * channels[0]:
         config["time_embedding_dim"] = time_width
+    if "time_embed.cond_proj.weight" in names:
+        config["time_cond_proj_dim"] = names.shape("time_embed.cond_proj.weight")[1]
     if LABEL.format(0) + ".weight" in names:
         told = names.shape(LABEL.format(0) + ".weight")[1]
         config["projection_class_embeddings_input_dim"] = told
