@@ -33,7 +33,20 @@ def detect_file(header: Header) -> Verdict | None:
         guided = f"{prefix}guidance_in.in_layer.weight" in header
         more = (entrance and exit_ and entrance[1] - exit_[0]) or 0
         return _verdict(guided=guided, further=more)
-    return None
+    return _detect_diffusers(header)
+
+
+def _detect_diffusers(header: Header) -> Verdict | None:
+    """A transformer alone under diffusers' names."""
+    entrance = header.shape("x_embedder.weight")
+    exit_ = header.shape("proj_out.weight")
+    blocks = ("transformer_blocks.0.attn.norm_added_q", "single_transformer_blocks.0.attn.norm_q")
+    if not (entrance and exit_ and all(f"{one}.weight" in header for one in blocks)):
+        return None
+    guided = "time_text_embed.guidance_embedder.linear_1.weight" in header
+    if not guided and "time_text_embed.timestep_embedder.linear_1.weight" not in header:
+        return None
+    return _verdict(guided=guided, further=entrance[1] - exit_[0])
 
 
 def detect_folder(folder: FolderFacts) -> Verdict | None:

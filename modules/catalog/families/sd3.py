@@ -13,10 +13,14 @@ LABEL = "Stable Diffusion 3"
 
 
 def detect_file(header: Header) -> Verdict | None:
-    """Joint blocks, under the original prefix or none."""
+    """Joint blocks, under the original prefix or none; or diffusers' names."""
     for prefix in (UNET, ""):
         if f"{prefix}joint_blocks.0.x_block.attn.qkv.weight" in header:
-            return Verdict(KEY, _variant(header, prefix))
+            block = f"{prefix}joint_blocks.0.x_block."
+            return Verdict(KEY, _variant(header, f"{block}attn2.qkv", f"{block}attn.ln_q"))
+    block = "transformer_blocks.0.attn"
+    if "pos_embed.pos_embed" in header and f"{block}.add_q_proj.weight" in header:
+        return Verdict(KEY, _variant(header, f"{block}2.to_q", f"{block}.norm_q"))
     return None
 
 
@@ -32,12 +36,10 @@ def detect_folder(folder: FolderFacts) -> Verdict | None:
     return Verdict(KEY)
 
 
-def _variant(header: Header, prefix: str) -> str:
-    if f"{prefix}joint_blocks.0.x_block.attn2.qkv.weight" in header:
+def _variant(header: Header, second_attention: str, norm: str) -> str:
+    if f"{second_attention}.weight" in header:
         return "3.5 medium"
-    if f"{prefix}joint_blocks.0.x_block.attn.ln_q.weight" in header:
-        return "3.5 large"
-    return ""
+    return "3.5 large" if f"{norm}.weight" in header else ""
 
 
 _USUAL = {"width": 1024, "height": 1024, "steps": 28, "sampler_name": "Euler"}

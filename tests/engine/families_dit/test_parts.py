@@ -42,6 +42,24 @@ def test_a_missing_part_is_named_with_its_folder(
     assert "models/" in message
 
 
+@pytest.mark.parametrize(("kind", "cfg"), [(flux(), 1.0), (sd3(), 4.0)])
+def test_a_transformer_under_diffusers_names_is_taken_too(
+    studio: Studio, build: Build, tmp_path: Path, kind: TinyDit, cfg: float
+) -> None:
+    model = build(kind)
+    alone = tmp_path / "Stable-diffusion" / "diffusion_pytorch_model.safetensors"
+    alone.parent.mkdir()
+    state = model.parts["transformer"].state_dict()
+    save_file({name: value.contiguous() for name, value in state.items()}, str(alone))
+    for name in ("clip_l", "clip_g", "t5"):
+        if name in model.parts:
+            write_part(tmp_path / "text_encoder" / f"{name}.safetensors", model, name)
+    for name in ("ae", "sd3_vae"):
+        write_part(tmp_path / "VAE" / f"{name}.safetensors", model, "vae")
+    ours = made(studio, alone, cfg_scale=cfg)
+    assert difference(ours, made(studio, model.folder, cfg_scale=cfg)) == 0
+
+
 def test_a_vae_of_another_family_is_refused(studio: Studio, build: Build, tmp_path: Path) -> None:
     model = build(sd3())
     vae = tmp_path / "four.safetensors"

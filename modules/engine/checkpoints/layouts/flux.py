@@ -1,4 +1,4 @@
-"""The transformer of FLUX.1 in its makers' layout: its names and what its shapes tell.
+"""The transformer of FLUX.1 in its makers' layout or diffusers': names and what shapes tell.
 
 Double blocks keep picture and text apart and attend together; single blocks treat both as one, with
 query, key, value and the feed-forward part's entrance in one matrix.
@@ -53,19 +53,44 @@ _SINGLE: Mapping[str, str] = {
     "linear2": "proj_out",
 }
 _SINGLE_SPLIT = ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")
+_TOLD_ORIGINAL = {
+    "entrance": "img_in.weight",
+    "norm": "double_blocks.0.img_attn.norm.query_norm.scale",
+    "exit": "final_layer.linear.weight",
+    "double": "double_blocks.{}.img_attn.qkv.weight",
+    "single": "single_blocks.{}.linear1.weight",
+    "context": "txt_in.weight",
+    "pooled": "vector_in.in_layer.weight",
+    "guidance": "guidance_in.in_layer.weight",
+}
+_TOLD_DIFFUSERS = {
+    "entrance": "x_embedder.weight",
+    "norm": "transformer_blocks.0.attn.norm_q.weight",
+    "exit": "proj_out.weight",
+    "double": "transformer_blocks.{}.attn.to_q.weight",
+    "single": "single_transformer_blocks.{}.attn.to_q.weight",
+    "context": "context_embedder.weight",
+    "pooled": "time_text_embed.text_embedder.linear_1.weight",
+    "guidance": "time_text_embed.guidance_embedder.linear_1.weight",
+}
+"""The tensors whose shapes tell the hyper-parameters."""
 _BLOCK = re.compile(r"(double|single)_blocks\.(\d+)\.(.+)\.(weight|bias|scale)")
 _ENDING = re.compile(r"(.+)\.(weight|bias)")
 
 
 def read_flux(names: Names, defaults: Mapping[str, Any]) -> tuple[dict[str, Any], Names]:
-    """diffusers' configuration and names of a FLUX.1 transformer in its makers' layout.
+    """diffusers' configuration and names of a FLUX.1 transformer in either layout.
 
     Raises:
         LayoutError: parts are missing or not known.
     """
     try:
-        width = names.shape("img_in.weight")[0]
-        config = {**defaults, **_config(names, width)}
+        modern = _TOLD_DIFFUSERS["entrance"] in names
+        told = _TOLD_DIFFUSERS if modern else _TOLD_ORIGINAL
+        width = names.shape(told["entrance"])[0]
+        config = {**defaults, **_config(names, width, told)}
+        if modern:
+            return config, names
         weights = dict(pair for name in names for pair in _modern(name, names[name], width))
     except (KeyError, IndexError) as error:
         raise LayoutError(f"tensor {error} is missing") from error
@@ -123,20 +148,20 @@ def _top(name: str, source: Source) -> tuple[str, Source]:
     return f"{modern}.{parts[2]}", swapped(source) if modern == "norm_out.linear" else source
 
 
-def _config(names: Names, width: int) -> dict[str, Any]:
-    head = names.shape("double_blocks.0.img_attn.norm.query_norm.scale")[0]
-    channels = names.shape("img_in.weight")[1]
+def _config(names: Names, width: int, told: Mapping[str, str]) -> dict[str, Any]:
+    head = names.shape(told["norm"])[0]
+    channels = names.shape(told["entrance"])[1]
     return {
         "patch_size": 1,
         "in_channels": channels,
-        "out_channels": names.shape("final_layer.linear.weight")[0],
+        "out_channels": names.shape(told["exit"])[0],
         "latent_channels": latent_channels(channels),
-        "num_layers": names.count("double_blocks.{}.img_attn.qkv.weight"),
-        "num_single_layers": names.count("single_blocks.{}.linear1.weight"),
+        "num_layers": names.count(told["double"]),
+        "num_single_layers": names.count(told["single"]),
         "attention_head_dim": head,
         "num_attention_heads": max(1, width // head),
-        "joint_attention_dim": names.shape("txt_in.weight")[1],
-        "pooled_projection_dim": names.shape("vector_in.in_layer.weight")[1],
-        "guidance_embeds": "guidance_in.in_layer.weight" in names,
+        "joint_attention_dim": names.shape(told["context"])[1],
+        "pooled_projection_dim": names.shape(told["pooled"])[1],
+        "guidance_embeds": told["guidance"] in names,
         "axes_dims_rope": rope_axes(head),
     }

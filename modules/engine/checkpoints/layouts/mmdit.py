@@ -1,5 +1,7 @@
 """The transformer of Stable Diffusion 3 and 3.5 (MMDiT): its names and what its shapes tell.
 
+Files have the original names or those of diffusers.
+
 Picture and text go through blocks of their own that attend together. The file keeps query, key and
 value of a block in one matrix, and shift before scale where diffusers has scale before shift.
 """
@@ -54,17 +56,42 @@ _SPLIT: Mapping[tuple[str, str], tuple[str, str, str]] = {
     ("x_block", "attn2.qkv"): ("attn2.to_q", "attn2.to_k", "attn2.to_v"),
     ("context_block", "attn.qkv"): ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
 }
+_TOLD_ORIGINAL = {
+    "patch": "x_embedder.proj.weight",
+    "context": "context_embedder.weight",
+    "layer": "joint_blocks.{}.x_block.attn.qkv.weight",
+    "norm": "joint_blocks.0.x_block.attn.ln_q.weight",
+    "end": "final_layer.linear.weight",
+    "pooled": "y_embedder.mlp.0.weight",
+    "positions": "pos_embed",
+    "dual": "joint_blocks.{}.x_block.attn2.qkv.weight",
+}
+_TOLD_DIFFUSERS = {
+    "patch": "pos_embed.proj.weight",
+    "context": "context_embedder.weight",
+    "layer": "transformer_blocks.{}.attn.to_q.weight",
+    "norm": "transformer_blocks.0.attn.norm_q.weight",
+    "end": "proj_out.weight",
+    "pooled": "time_text_embed.text_embedder.linear_1.weight",
+    "positions": "pos_embed.pos_embed",
+    "dual": "transformer_blocks.{}.attn2.to_q.weight",
+}
+"""The tensors whose shapes tell the hyper-parameters."""
 _BLOCK = re.compile(r"joint_blocks\.(\d+)\.(x_block|context_block)\.(.+)")
 
 
 def read_mmdit(names: Names, defaults: Mapping[str, Any]) -> tuple[dict[str, Any], Names]:
-    """diffusers' configuration and names of an MMDiT in the original layout.
+    """diffusers' configuration and names of an MMDiT in either layout.
 
     Raises:
         LayoutError: parts are missing or not known.
     """
     try:
-        config = {**defaults, **_config(names)}
+        modern = _TOLD_DIFFUSERS["patch"] in names
+        told = _TOLD_DIFFUSERS if modern else _TOLD_ORIGINAL
+        config = {**defaults, **_config(names, told)}
+        if modern:
+            return config, names
         layers = config["num_layers"]
         weights = dict(pair for name in names for pair in _modern(name, names[name], layers))
     except (KeyError, IndexError) as error:
@@ -115,29 +142,27 @@ def _stem(name: str) -> tuple[str, str]:
     return name, ""
 
 
-def _config(names: Names) -> dict[str, Any]:
-    width, channels, patch = names.shape("x_embedder.proj.weight")[:3]
-    inner, text_width = names.shape("context_embedder.weight")
-    layers = names.count("joint_blocks.{}.x_block.attn.qkv.weight")
+def _config(names: Names, told: Mapping[str, str]) -> dict[str, Any]:
+    width, channels, patch = names.shape(told["patch"])[:3]
+    inner, text_width = names.shape(told["context"])
+    layers = names.count(told["layer"])
     if not layers:
         raise LayoutError("there are no joint blocks")
-    norm = "joint_blocks.0.x_block.attn.ln_q.weight"
+    norm = told["norm"]
     head = names.shape(norm)[0] if norm in names else HEAD_WIDTH
     return {
         "patch_size": patch,
         "in_channels": channels,
-        "out_channels": names.shape("final_layer.linear.weight")[0] // patch**2,
+        "out_channels": names.shape(told["end"])[0] // patch**2,
         "num_layers": layers,
         "attention_head_dim": head,
         "num_attention_heads": max(1, width // head),
         "joint_attention_dim": text_width,
         "caption_projection_dim": inner,
-        "pooled_projection_dim": names.shape("y_embedder.mlp.0.weight")[1],
-        "pos_embed_max_size": math.isqrt(names.shape("pos_embed")[1]),
+        "pooled_projection_dim": names.shape(told["pooled"])[1],
+        "pos_embed_max_size": math.isqrt(names.shape(told["positions"])[1]),
         "dual_attention_layers": [
-            layer
-            for layer in range(layers)
-            if f"joint_blocks.{layer}.x_block.attn2.qkv.weight" in names
+            layer for layer in range(layers) if told["dual"].format(layer) in names
         ],
         "qk_norm": "rms_norm" if norm in names else None,
     }
