@@ -40,8 +40,12 @@ class IdleUnload:
         minutes: Callable[[], float],
         busy: Callable[[], bool],
         model: Callable[[], object],
-        unload: Callable[[], None],
+        unload: Callable[[], object],
+        *,
+        look: float = LOOK_SECONDS,
     ) -> None:
+        """`look`: seconds between two looks."""
+        self._look = look
         self._minutes = minutes
         self._busy = busy
         self._model = model
@@ -59,7 +63,7 @@ class IdleUnload:
 
     def _watch(self) -> None:
         clock = IdleClock(time.monotonic())
-        while not self._stopping.wait(LOOK_SECONDS):
+        while not self._stopping.wait(self._look):
             due = clock.due(
                 time.monotonic(), minutes=self._minutes(), busy=self._busy(), model=self._model()
             )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from modules.jobs.idle import IdleClock
+import threading
+
+from modules.jobs.idle import IdleClock, IdleUnload
 
 
 def looks(clock: IdleClock, *moments: tuple[float, bool, str | None], minutes: float) -> list[bool]:
@@ -39,3 +41,25 @@ def test_work_and_another_model_begin_the_count_again() -> None:
 
 def test_nothing_is_due_when_it_is_switched_off() -> None:
     assert looks(IdleClock(0.0), (0, False, "a"), (1e9, False, "a"), minutes=0) == [False, False]
+
+
+def test_the_thread_unloads_when_it_is_time() -> None:
+    loaded: list[str] = ["a"]
+    gone = threading.Event()
+
+    def unload() -> None:
+        loaded.clear()
+        gone.set()
+
+    watch = IdleUnload(
+        minutes=lambda: 0.05 / 60,
+        busy=lambda: False,
+        model=lambda: loaded[0] if loaded else None,
+        unload=unload,
+        look=0.01,
+    )
+    watch.start()
+    try:
+        assert gone.wait(20)
+    finally:
+        watch.stop()

@@ -164,14 +164,33 @@ class ModelManager:
             for name, network in resident.networks.items()
         )
 
+    @torch.inference_mode(False)
     def make_room(self) -> None:
-        """Let the models that wait on the device do so in main memory: a job needs the space."""
+        """Let the models that wait on the device do so in main memory: a job needs the space.
+
+        Where the device is main memory itself, they leave it.
+        """
+        if self.policy.device.type == "cpu":
+            self._keep_only_current()
+            return
         own = list(self._current.networks.values()) if self._current else []
         for network in self._shelf.networks():
             if network not in own and network.may_move and network.device.type != "cpu":
                 self._dismiss_owners(network)
                 network.put_away()
 
+    def _keep_only_current(self) -> None:
+        others = [resident for resident in self._shelf if resident is not self._current]
+        for resident in others:
+            dismiss(resident.model)
+            for network in self._shelf.remove(resident):
+                network.hollow_out()
+        for network in self._shelf.trim_vaes(0):
+            network.hollow_out()
+        if others:
+            self._release()
+
+    @torch.inference_mode(False)
     def unload(self) -> None:
         """Free the memory of all models; `reload` or the next `load` brings one back."""
         for resident in self._shelf:

@@ -299,3 +299,18 @@ def test_adapters_stay_on_a_model_that_waits_and_leave_weights_that_others_get(
         manager.load(shelf[name])
     fresh = manager_with(tmp_path).load(shelf["c"])
     assert same(answers(manager.current), answers(fresh)), "no adapter goes into other weights"
+
+
+def test_a_job_that_needs_the_memory_gets_that_of_the_models_that_wait(
+    tmp_path: Path, shelf: dict[str, Path]
+) -> None:
+    manager = manager_with(tmp_path, limit=0)
+    waiting, current = manager.load(shelf["a"]), manager.load(shelf["b"])
+    before, whole = answers(current), manager.bytes
+    with torch.inference_mode():
+        manager.make_room()
+    assert manager.residents == [current] and manager.bytes == whole // 2
+    assert next(waiting.networks["unet"].parameters()).is_meta
+    current.conditioner.forget()
+    assert same(before, answers(current))
+    assert manager.load(shelf["a"]) is not waiting
