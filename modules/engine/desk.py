@@ -181,7 +181,9 @@ class ModelDesk:
             swift = self._swift = SwiftNetwork(self.models.current.networks["unet"])
             # Adapters change weights in place while the shortcuts stay.
             adapters = self.models.current.adapters
-            adapters.before_change[:] = [lambda network: swift.forget_weights()]
+            adapters.before_change[:] = [
+                lambda network: swift.forget_weights() if network == "unet" else None
+            ]
 
     def settle_down(self) -> None:
         """After a job: spare the garbage collector what has come to stay."""
