@@ -22,7 +22,7 @@ from benchmarks.machine import forget_peak, peak_resident_mb, resident_mb
 from benchmarks.plan import Plan
 from benchmarks.sides import OurSide, Work
 from benchmarks.steps import provide_sd15
-from modules.requests.events import Event, ImageDone
+from modules.requests.events import Event, ImageDone, Warning_
 
 WORK = Work(size=512, steps=2)
 FULL = ("--no-half",)
@@ -46,8 +46,11 @@ MODES: dict[str, Mode] = {
     "medvram_strips": Mode((*FULL, "--medvram"), STRIPS),
     "lowvram": Mode((*FULL, "--lowvram")),
     "lowvram_strips": Mode((*FULL, "--lowvram"), STRIPS),
+    "lowvram_strips_singly": Mode((*FULL, "--lowvram"), {**STRIPS, "batch_cond_uncond": False}),
     "fp8_strips": Mode(settings={"fp8_storage": "Enable", **STRIPS}),
-    "lowvram_fp8_strips": Mode((*FULL, "--lowvram"), {"fp8_storage": "Enable", **STRIPS}),
+    "lowvram_fp8_strips_singly": Mode(
+        (*FULL, "--lowvram"), {"fp8_storage": "Enable", "batch_cond_uncond": False, **STRIPS}
+    ),
     "half_strips": Mode(("--precision", "half"), STRIPS),
 }
 
@@ -70,11 +73,14 @@ def measure(plan: Plan) -> dict[str, object]:
 
 def _one(plan: Plan, checkpoint: Path, mode: Mode) -> tuple[dict[str, Any], np.ndarray]:
     pictures: list[np.ndarray] = []
+    warnings: list[str] = []
 
     def listen(event: Event) -> None:
         if isinstance(event, ImageDone):
             pixels = np.frombuffer(event.data, np.uint8)
             pictures.append(pixels.reshape(event.height, event.width, -1))
+        elif isinstance(event, Warning_):
+            warnings.append(event.message)
 
     with contextlib.ExitStack() as living:
         side = living.enter_context(OurSide(plan, checkpoint, mode.words))
@@ -92,4 +98,5 @@ def _one(plan: Plan, checkpoint: Path, mode: Mode) -> tuple[dict[str, Any], np.n
         "loaded_mb": round(loaded),
         "picture_mb": round(picture_peak),
         "cpu_s": round(cpu, 1),
+        **({"warnings": warnings} if warnings else {}),
     }, pictures[0]
