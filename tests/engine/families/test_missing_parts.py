@@ -24,7 +24,7 @@ from tests.support.tiny_families import (
     sd2_family,
     sdxl_family,
 )
-from tests.support.tiny_models import REPOSITORY
+from tests.support.tiny_models import REPOSITORY, tiny_components, tiny_sd
 
 CONFIGS = REPOSITORY / "configs"
 WIDE = replace(sd2_family(), unet={**sd2_family().unet, "cross_attention_dim": 1024})
@@ -77,6 +77,21 @@ def test_text_encoders_are_taken_from_the_folder_of_other_programs(
     put(tmp_path, networks.texts["text_encoder_2"], "clip_g.safetensors", "OpenCLIP")
     (tmp_path / "models" / "text_encoder" / "broken.safetensors").write_bytes(b"no")
     assert difference(made(studio, file), made(studio, write(family, "folder"))) == 0
+
+
+def test_a_model_of_the_first_family_finds_its_text_encoder_too(
+    studio: Studio, tmp_path: Path
+) -> None:
+    components = tiny_components(seed=4)
+    folder = tmp_path / "models" / "Stable-diffusion"
+    whole = tiny_sd(tmp_path, layout="single", components=components, dtype="float32")
+    less = tiny_sd(
+        folder, layout="single", components=components, dtype="float32", with_text_encoder=False
+    )
+    with pytest.raises(UnsupportedModelError, match="put clip_l"):
+        plan_model(less, None, CONFIGS)
+    put(tmp_path, components.text_encoder, "clip_l.safetensors")
+    assert difference(made(studio, less), made(studio, whole)) == 0
 
 
 def test_a_refiner_alone_is_told_by_the_width_of_its_only_encoder(

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from modules.catalog.errors import UnreadableModelError
+from modules.engine.checkpoints.families.training import name_hints_velocity
 from modules.engine.checkpoints.planning import plan_model
 from modules.engine.runner import Engine
 from tests.engine.generation.conftest import Studio
@@ -44,6 +45,33 @@ def test_without_any_word_the_network_is_tried(studio: Studio, tmp_path: Path) -
     assert loaded(studio, says_v(tmp_path, name="eps")) == ("v_prediction", 768)
     named = write(tmp_path, sd2_family(), "single", name="v2-1_768-v-pred")
     assert loaded(studio, named) == ("epsilon", 512)
+
+
+def test_a_folder_whose_scheduler_does_not_say_is_tried_too(tmp_path: Path) -> None:
+    folder = write(tmp_path, sd2_family(), "folder")
+    assert planned(folder) == ("epsilon", False)
+    config = folder / "scheduler" / "scheduler_config.json"
+    said = json.loads(config.read_text())
+    config.write_text(json.dumps({k: v for k, v in said.items() if k != "prediction_type"}))
+    assert planned(folder)[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "hints"),
+    [
+        ("v2-1_768-ema-pruned", False),
+        ("v2-1_768-v-ema", True),
+        ("768-v", True),
+        ("wd-1-5-vpred", True),
+        ("mine_v-prediction", True),
+        ("revAnimated_v122", False),
+        ("sd_v2_v1", False),
+    ],
+)
+def test_names_hint_only_when_they_speak_of_v(tmp_path: Path, name: str, hints: bool) -> None:
+    file = tmp_path / f"{name}.safetensors"
+    file.touch()
+    assert name_hints_velocity(file) == hints
 
 
 def test_what_lies_beside_the_file_is_believed_without_trying(tmp_path: Path) -> None:

@@ -189,14 +189,19 @@ class Sd2Loader:
         }
         if components["unet"].config.get("class_embed_type") == "projection":
             components |= unclip.read_folder_parts(folder, told)
-        scheduler = {
-            **defaults_of(configs / "sd2", "scheduler"),
-            **folder.configs.get("scheduler", {}),
-            **told.get("scheduler", {}),
-        }
+        scheduler = {**folder.configs.get("scheduler", {}), **told.get("scheduler", {})}
         tokenizer = folder_parts.tokenizer(folder, "tokenizer", configs / "tokenizers" / "clip")
+        unet = components["unet"].config
         return ModelPlan(
-            KEY, folder.path, components, scheduler, {"text_encoder": tokenizer}, sidecar
+            KEY,
+            folder.path,
+            components,
+            {**defaults_of(configs / "sd2", "scheduler"), **scheduler},
+            {"text_encoder": tokenizer},
+            sidecar,
+            undecided=not scheduler.get("prediction_type")
+            and unet.get("in_channels") == 4
+            and unet.get("class_embed_type") is None,
         )
 
     def plan_vae(self, path: Path, configs: Path, sidecar: Sidecar) -> ComponentPlan:
