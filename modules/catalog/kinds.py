@@ -6,7 +6,7 @@ from modules.catalog.header import Header
 
 _LORA_MARKS = (
     *("lora_down", "lora_up", "lora_A", "lora_B", "lora.down", "lora_linear_layer"),
-    *("hada_w1_a", "lokr_w1", "oft_blocks", "oft_diag", "ia3_l", "bundle_emb."),
+    *("hada_w1_a", "lokr_w1", "oft_blocks", "oft_diag", "oft_R", "boft_R", "ia3_l", "bundle_emb."),
 )
 _LORA_ENDINGS = (".on_input", ".w_norm", ".diff", ".diff_b", ".a1.weight")
 

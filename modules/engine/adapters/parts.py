@@ -10,7 +10,7 @@ import re
 
 _SAME = (
     *("alpha", "scale", "dora_scale", "diff", "diff_b", "w_norm", "b_norm", "on_input", "rescale"),
-    *("oft_blocks", "oft_diag", "ia3_l", "weight"),
+    *("oft_blocks", "oft_diag", "boft_R", "boft_s", "ia3_l", "weight"),
     *("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2"),
     *("lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_t1"),
     *("lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2"),

@@ -264,6 +264,42 @@ def test_boft_is_a_product_of_butterfly_factors(bench: Bench, rand: Rand) -> Non
     close(now.T @ now, before.T @ before)
 
 
+def test_pefts_oft_turns_the_inputs(bench: Bench, rand: Rand) -> None:
+    rows = rand(4, 120)
+    before = bench.layer(LINEAR_PATH).weight.clone()
+    turns = []
+    for row in rows:
+        q = torch.zeros(16, 16)
+        q[tuple(torch.triu_indices(16, 16, 1))] = row
+        q = q - q.T
+        powers = [torch.linalg.matrix_power(q, n) for n in range(5)]
+        turns.append(powers[0] + 2 * (powers[1] + powers[2] + powers[3]) + powers[4])
+    x, layer = rand(3, IN), bench.layer(LINEAR_PATH)
+    expected = F.linear(x @ torch.block_diag(*turns), before)
+    bench.apply({f"{LINEAR}.oft_R.weight": rows * 1.0})
+    torch.testing.assert_close(layer(x), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_pefts_boft_is_a_product_of_permuted_blocks(bench: Bench, rand: Rand) -> None:
+    factors, count, size = 2, 16, 4
+    blocks, scales = rand(factors, count, size, size), 1 + rand(OUT, 1)
+    before = bench.layer(LINEAR_PATH).weight.clone()
+    whole = torch.eye(IN)
+    for level in range(factors):
+        group = IN // (count // 2**level)
+        order = []
+        for begin in range(0, IN, group):
+            halves = [list(range(begin + h, begin + h + 2)) for h in range(0, group, 2)]
+            for half in (*halves[0::2], *halves[1::2]):
+                order += half
+        mixing = torch.eye(IN)[order]
+        skew = (blocks[level] - blocks[level].transpose(1, 2)) / 2
+        turns = (torch.eye(size) - skew) @ torch.inverse(torch.eye(size) + skew)
+        whole = mixing @ torch.block_diag(*turns) @ mixing.T @ whole
+    bench.apply({f"{LINEAR}.boft_R": blocks, f"{LINEAR}.boft_s": scales})
+    close(bench.layer(LINEAR_PATH).weight, before @ whole.T * scales)
+
+
 @pytest.mark.parametrize("per", ["input", "output", "peft"])
 def test_dora_sets_the_length_of_columns_or_rows(bench: Bench, rand: Rand, per: str) -> None:
     up, down = rand(OUT, 4), rand(4, IN)

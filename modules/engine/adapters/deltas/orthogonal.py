@@ -55,36 +55,6 @@ def butterfly(parts: Parts, weight: Tensor, rank: int | None = None) -> Change:
     return Change(_rescaled(turned, parts, weight) - weight)
 
 
-def peft_orthogonal(parts: Parts, weight: Tensor, rank: int | None = None) -> Change:
-    """PEFT's OFT: the inputs are turned; a block's upper triangle is kept as a row of numbers.
-
-    The rotation is PEFT's default, the Neumann series of Cayley's transform up to the fourth power.
-    One row alone stands for all blocks.
-
-    Raises:
-        DoesNotFit: the blocks are for another number of inputs.
-    """
-    (rows,) = like(weight, parts["oft_triangle"])
-    size = round((1 + (1 + 8 * rows.shape[-1]) ** 0.5) / 2)
-    flat = weight.flatten(1)
-    count = flat.shape[1] // size
-    if rows.ndim != 2 or size * (size - 1) // 2 != rows.shape[1] or count * size != flat.shape[1]:
-        raise DoesNotFit(f"turns blocks of {size} inputs, there are {flat.shape[1]}")
-    if rows.shape[0] not in (1, count):
-        raise DoesNotFit(f"has {rows.shape[0]} blocks, not {count}")
-    skew = torch.zeros(len(rows), size, size, device=rows.device)
-    above = torch.triu_indices(size, size, 1, device=rows.device)
-    skew[:, above[0], above[1]] = rows
-    skew = skew - skew.transpose(1, 2)
-    square = skew @ skew
-    unit = torch.eye(size, device=rows.device)
-    turn = unit + 2 * skew + 2 * square + 2 * square @ skew + square @ square
-    turned = torch.einsum(
-        "okn,kmn->okm", flat.unflatten(1, (count, size)), turn.expand(count, -1, -1)
-    )
-    return Change(turned.flatten(1).reshape(weight.shape) - weight)
-
-
 def cayley(blocks: Tensor, constraint: float = 0.0) -> Tensor:
     """Rotations [..., size, size] from unconstrained blocks; ``constraint`` 0 is none."""
     skew = blocks - blocks.transpose(-1, -2)

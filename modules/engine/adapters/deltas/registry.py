@@ -17,9 +17,9 @@ from modules.engine.adapters.deltas.low_rank import low_rank
 from modules.engine.adapters.deltas.orthogonal import (
     butterfly,
     orthogonal,
-    peft_orthogonal,
     rotated,
 )
+from modules.engine.adapters.deltas.orthogonal_peft import peft_butterfly, peft_orthogonal
 from modules.engine.adapters.deltas.scaling import peft_scaling, scaling
 
 Rule = Callable[[Parts, Tensor, "int | None"], Change]
@@ -50,7 +50,7 @@ class Kind:
         return change
 
 
-def _butterfly(parts: Parts, weight: Tensor, rank: int | None = None) -> Change:
+def _by_blocks(parts: Parts, weight: Tensor, rank: int | None = None) -> Change:
     rule = butterfly if parts["oft_blocks"].ndim == 4 else orthogonal
     return rule(parts, weight, rank)
 
@@ -63,9 +63,10 @@ KINDS = (
     Kind("GLoRA", ("glora_a1",), generalised),
     Kind("IA3", ("weight", "on_input"), scaling),
     Kind("IA3", ("ia3_l",), peft_scaling),
-    Kind("OFT", ("oft_blocks",), _butterfly),
+    Kind("OFT", ("oft_blocks",), _by_blocks),
     Kind("OFT", ("oft_diag",), rotated),
     Kind("OFT", ("oft_triangle",), peft_orthogonal),
+    Kind("BOFT", ("boft_R",), peft_butterfly),
     Kind("full", ("diff",), full),
     Kind("norm", ("w_norm",), norm),
     Kind("full", ("diff_b",), only_bias),
