@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from modules.catalog.checkpoints import CheckpointInfo, content_hash, inspect
-from modules.catalog.hashes import HashCache, HashingStopped
+from modules.catalog.hashes import BLOCK, HashCache, HashingStopped
 from modules.catalog.scan import Found
+from modules.engine.checkpoints.components import Progress
 
 logger = logging.getLogger("easel.engine")
 
@@ -23,26 +24,46 @@ class Hashing:
     def __init__(self, info: CheckpointInfo, vae: Path | None, hashes: HashCache) -> None:
         self._stop = threading.Event()
         self._results = ["", ""]
+        self._done = 0
+        self._total = sum(_size(file) for file in (*info.hash_files, vae) if _new(file, hashes))
+
+        def stops() -> bool:
+            self._done += BLOCK
+            return self._stop.is_set()
 
         def work() -> None:
             try:
-                self._results[0] = content_hash(info, hashes, self._stop.is_set)
+                self._results[0] = content_hash(info, hashes, stops)
                 if vae is not None and vae.is_file():
-                    self._results[1] = hashes.sha256(vae, self._stop.is_set)
+                    self._results[1] = hashes.sha256(vae, stops)
             except (OSError, HashingStopped) as error:
                 logger.debug("no hash: %s", error)
 
         self._thread = threading.Thread(target=work, name="easel-hash", daemon=True)
         self._thread.start()
 
-    def results(self, tick: Callable[[], None] | None = None) -> tuple[str, str]:
+    def share(self, progress: Progress) -> Progress:
+        """The progress of reading, when hashing has its part in the whole: it takes as long."""
+        if not self._total:
+            return progress
+        return lambda fraction: progress((fraction + self._fraction) / 2)
+
+    @property
+    def _fraction(self) -> float:
+        return min(1.0, self._done / self._total)
+
+    def results(
+        self, progress: Progress, tick: Callable[[], None] | None = None
+    ) -> tuple[str, str]:
         """Wait for both hashes; empty where a file could not be read.
 
         Raises:
             Exception: what `tick` raised; it is called while waiting.
         """
+        tell = self.share(progress)
         while self._thread.is_alive():
             self._thread.join(PATIENCE)
+            tell(1.0)
             if tick is not None:
                 tick()
         return self._results[0], self._results[1]
@@ -51,6 +72,14 @@ class Hashing:
         """Give up within moments."""
         self._stop.set()
         self._thread.join()
+
+
+def _new(file: Path | None, hashes: HashCache) -> bool:
+    return file is not None and hashes.known(file) is None
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0
 
 
 def checkpoint_info(path: Path, roots: tuple[Path, ...]) -> CheckpointInfo:

@@ -268,9 +268,9 @@ class ModelManager:
             choice, self._shelf, self._current, self.policy.device, self.rules, self._finite
         )
         try:
-            swap.carry_out(progress, tick)
+            swap.carry_out(hashing.share(progress) if hashing else progress, tick)
             if hashing:
-                model.sha256, model.vae_sha256 = hashing.results(tick)
+                model.sha256, model.vae_sha256 = hashing.results(progress, tick)
         except BaseException:
             if hashing:
                 hashing.stop()
