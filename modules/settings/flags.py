@@ -41,8 +41,8 @@ class Flags:
     server_name: str | None = None
     share: bool = False
     subpath: str | None = None
-    api_auth: str | None = None
-    gradio_auth: str | None = None
+    api_auth: str | None = field(default=None, repr=False)
+    gradio_auth: str | None = field(default=None, repr=False)
     gradio_auth_path: str | None = None
     cors_allow_origins: str | None = None
     cors_allow_origins_regex: str | None = None

@@ -6,12 +6,14 @@ import ipaddress
 import secrets
 import socket
 import ssl
+from urllib.parse import urlsplit
 
 from modules.settings.flags import Flags
 from modules.web.gate.gate import GateConfig
 from modules.web.gate.hosts import HostList
-from modules.web.gate.login import BadLogin, Login, parse_users, read_users
+from modules.web.gate.login import BadLogin, Links, Login, parse_users, read_users
 from modules.web.gate.origins import OriginRule
+from modules.web.gate.sessions import Sessions
 
 
 class StartRefused(RuntimeError):  # noqa: N818 - reads as what happened
@@ -41,7 +43,7 @@ def is_open(flags: Flags) -> bool:
 
 
 def gate_config(flags: Flags) -> GateConfig:
-    """The gate's rules; open to the network without a login, a start-up token is made.
+    """The gate's rules; open to the network without a login, tokens are made.
 
     Raises:
         StartRefused: the flags cannot be served safely.
@@ -64,11 +66,18 @@ def gate_config(flags: Flags) -> GateConfig:
         origins = OriginRule.build(flags.cors_allow_origins, flags.cors_allow_origins_regex)
     except (BadLogin, ValueError) as error:
         raise StartRefused(str(error)) from error
-    token = secrets.token_urlsafe(18) if is_open(flags) and not page_users else None
+    unguarded = is_open(flags) and not page_users
+    login = Login(
+        page_users,
+        api_users,
+        token=secrets.token_urlsafe(18) if unguarded else None,
+        links=Links() if unguarded else None,
+        sessions=Sessions(f"easel_session_{flags.port}"),
+    )
     return GateConfig(
-        hosts=_hosts(flags),
+        hosts=_hosts(flags, origins if login.any else OriginRule()),
         origins=origins,
-        login=Login(page_users, api_users, token, cookie_name=f"easel_session_{flags.port}"),
+        login=login,
         subpath=subpath(flags),
     )
 
@@ -92,19 +101,30 @@ def check_tls(flags: Flags) -> None:
         ) from error
 
 
-def _hosts(flags: Flags) -> HostList:
+def _hosts(flags: Flags, origins: OriginRule) -> HostList:
+    """The names we answer to; with a login also those of a proxy, which are allowed origins."""
+    proxies = [_host_of(origin) for origin in origins.allowed]
     if not is_open(flags):
-        return HostList.build([flags.server_name or ""], any_address=False)
+        return HostList.build([flags.server_name or "", *proxies], any_address=False)
     name = socket.gethostname()
     bound = flags.server_name if flags.server_name not in (None, "0.0.0.0", "::") else ""
-    return HostList.build([bound or "", name, f"{name}.local", socket.getfqdn()], any_address=True)
+    names = [bound or "", name, f"{name}.local", socket.getfqdn(), *proxies]
+    return HostList.build(names, any_address=True)
+
+
+def _host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).hostname or ""
+    except ValueError:
+        return ""
 
 
 def first_url(flags: Flags, gate: GateConfig, port: int) -> str:
-    """The address to open in a browser, with the start-up token if there is one."""
+    """The address to open in a browser, with the one-time token if there is one."""
     address = bind_address(flags)
     host = "127.0.0.1" if address in ("0.0.0.0", "localhost") else address
     host = "[::1]" if address == "::" else f"[{host}]" if ":" in host else host
     scheme = "https" if flags.tls_certfile else "http"
-    query = f"?token={gate.login.token}" if gate.login.token else ""
+    links = gate.login.links
+    query = f"?token={links.current}" if links is not None else ""
     return f"{scheme}://{host}:{port}{subpath(flags)}/{query}"

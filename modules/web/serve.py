@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import socket
@@ -10,57 +9,20 @@ import sys
 import time
 import webbrowser
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from modules.jobs.compose import DataFolderInUse
 from modules.requests.errors import RequestError
 from modules.settings.flags import Flags
 from modules.web.exposure import StartRefused, bind_address, check_tls, first_url, gate_config
+from modules.web.gate import GateConfig
+from modules.web.patience import MAX_CONNECTIONS, PatientProtocol
 
 log = logging.getLogger("easel.web")
 
-HEADER_SECONDS = 20.0
-MAX_CONNECTIONS = 256
 SHUTDOWN_SECONDS = 3
 BACKLOG = 128
 """Connections that may wait while the program starts."""
-
-
-class PatientProtocol(H11Protocol):
-    """Closes connections whose headers take too long; uvicorn would wait for ever."""
-
-    _header_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._watch()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._watch()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_watching()
-        super().connection_lost(exc)
-
-    def _watch(self) -> None:
-        waiting = self.conn.their_state is h11.IDLE
-        unfinished = self.cycle is None or bool(self.conn.trailing_data[0])
-        if not (waiting and unfinished):
-            self._stop_watching()
-        elif self._header_timer is None:
-            self._header_timer = self.loop.call_later(HEADER_SECONDS, self._give_up)
-
-    def _stop_watching(self) -> None:
-        if self._header_timer is not None:
-            self._header_timer.cancel()
-            self._header_timer = None
-
-    def _give_up(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.close()
 
 
 def serve(flags: Flags) -> int:
@@ -92,6 +54,7 @@ def serve(flags: Flags) -> int:
     context.jobs.tidy()
     url = first_url(flags, gate, listener.getsockname()[1])
     _greet(url, time.perf_counter() - begun)
+    _tell_tokens(flags, gate, listener.getsockname()[1])
     if _wants_browser(flags, context.options["auto_launch_browser"]):
         webbrowser.open(url)
     try:
@@ -148,6 +111,27 @@ def _listen(flags: Flags) -> socket.socket:
 
 def _greet(url: str, seconds: float) -> None:
     sys.stdout.write(f"Easel is ready in {seconds:.1f} s: {url}\n")
+    sys.stdout.flush()
+
+
+def _tell_tokens(flags: Flags, gate: GateConfig, port: int) -> None:
+    """What to know when other machines can reach us and no login was chosen."""
+    login = gate.login
+    if login.links is None:
+        return
+
+    def tell_next(token: str) -> None:
+        sys.stdout.write(
+            f"The link was used; for another browser: {first_url(flags, gate, port)}\n"
+        )
+        sys.stdout.flush()
+
+    login.links.announce = tell_next
+    sys.stdout.write(
+        "Other machines can reach this server and no login was chosen (--gradio-auth "
+        "user:password), so the link above works once.\n"
+        f"For programs, and for the login page: {login.token}\n"
+    )
     sys.stdout.flush()
 
 

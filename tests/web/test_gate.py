@@ -15,7 +15,7 @@ from modules.web.exposure import StartRefused, first_url, gate_config
 from modules.web.gate import Gate, GateConfig
 from modules.web.gate.headers import page_policy, without_external_parts
 from modules.web.gate.hosts import HostList
-from modules.web.gate.login import Login, parse_users
+from modules.web.gate.login import Links, Login, parse_users
 from modules.web.gate.origins import OriginRule
 
 LOCAL = {"host": "127.0.0.1:7860"}
@@ -61,7 +61,8 @@ def call(method="GET", path="/", headers=None, body=(b"",), gate=None, query=b""
     async def send(message):
         sent.append(message)
 
-    asyncio.run(Gate(echo, gate or config())(scope, receive, send))
+    door = gate if isinstance(gate, Gate) else Gate(echo, gate or config())
+    asyncio.run(door(scope, receive, send))
     found = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
     return sent[0]["status"], found, b"".join(m.get("body", b"") for m in sent[1:])
 
@@ -334,9 +335,11 @@ def test_below_a_subpath_the_ping_is_open_and_sockets_ask_for_the_login():
 
 
 def test_below_a_subpath_the_start_up_link_leads_to_the_page_there():
-    gate = config(subpath="/sub", login=Login(token="t"))
+    links = Links()
+    gate = config(subpath="/sub", login=Login(token="t", links=links))
     for path in ("/sub/", "/"):
-        assert call(path=path, query=b"token=t", gate=gate)[1]["location"] == "/sub/"
+        query = f"token={links.current}".encode()
+        assert call(path=path, query=query, gate=gate)[1]["location"] == "/sub/"
 
 
 @pytest.mark.parametrize(("given", "meant"), [("sub", "/sub"), ("/a/b/", "/a/b"), ("/", "")])
@@ -352,11 +355,11 @@ def test_without_a_login_an_authorization_header_is_ignored():
 def test_open_to_the_network_without_a_login_makes_a_start_up_link():
     flags = Flags(listen=True)
     gate = gate_config(flags)
-    token = gate.login.token
+    token, link = gate.login.token, gate.login.links.current
     assert token
-    assert token in first_url(flags, gate, 7860)
+    assert first_url(flags, gate, 7860).endswith(f"?token={link}")
     assert call(path="/", gate=gate)[0] == 401
-    status, headers, _ = call(path="/", query=f"token={token}".encode(), gate=gate)
+    status, headers, _ = call(path="/", query=f"token={link}".encode(), gate=gate)
     assert (status, headers["location"]) == (303, "/")
     session = {"cookie": headers["set-cookie"].partition(";")[0]}
     assert call(path="/", headers=session, gate=gate)[0] == 200
@@ -366,9 +369,11 @@ def test_open_to_the_network_without_a_login_makes_a_start_up_link():
 
 
 def test_the_start_up_link_never_leads_elsewhere():
-    gate = config(login=Login(token="t"))
-    _, headers, _ = call(path="//evil.test/x", query=b"token=t", gate=gate)
-    assert headers["location"] == "/evil.test/x"
+    links = Links()
+    gate = config(login=Login(token="t", links=links))
+    for path, led in (("//evil.test/x", "/evil.test/x"), ("/\\evil.test", "/evil.test")):
+        query = f"token={links.current}".encode()
+        assert call(path=path, query=query, gate=gate)[1]["location"] == led
 
 
 def test_open_to_the_network_any_address_of_this_machine_is_ours_but_no_foreign_name():

@@ -1,7 +1,7 @@
 """The gate: every HTTP request and WebSocket passes it before any other code of ours or Gradio's.
 
-Order: sizes, Host, who asks (Origin and Fetch-Metadata), login, body; security headers are put on
-the way out, so that no route can forget them.
+Order: sizes, Host, who asks (Origin and Fetch-Metadata), how much this client asks, login, body;
+security headers are put on the way out, so that no route can forget them.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs
 
 from modules.web.gate.body import BodyGuard
+from modules.web.gate.clients import ClientLimits, Clients
 from modules.web.gate.headers import SECURITY_HEADERS, STRICT_POLICY
 from modules.web.gate.hosts import HostList
-from modules.web.gate.login import Login, is_api
+from modules.web.gate.login import Login
+from modules.web.gate.login_door import Answer, LoginDoor, peer
 from modules.web.gate.origins import OriginRule
-from modules.web.gate.place import local_path, placed
-from modules.web.gate.refusal import Refused
+from modules.web.gate.place import placed
+from modules.web.gate.refusal import RawHeaders, Refused
 
 log = logging.getLogger("easel.gate")
 
@@ -29,7 +30,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_URL_BYTES = 16 * 1024
@@ -42,6 +42,7 @@ class GateConfig:
     hosts: HostList
     origins: OriginRule = field(default_factory=OriginRule)
     login: Login = field(default_factory=Login)
+    clients: ClientLimits = field(default_factory=ClientLimits)
     subpath: str = ""
     """Where a proxy serves us, like ``/easel``; empty at the top."""
     max_body_bytes: int = 64 * 1024 * 1024
@@ -55,6 +56,8 @@ class Gate:
     def __init__(self, app: App, config: GateConfig) -> None:
         self.app = app
         self.config = config
+        self.clients = Clients(config.clients)
+        self.door = LoginDoor(config.login, config.subpath)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -66,19 +69,24 @@ class Gate:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
-        guard = BodyGuard(receive, self.config.max_body_bytes, self.config.body_seconds)
+        config = self.config
+        guard = BodyGuard(receive, config.max_body_bytes, config.body_seconds, self.clients)
         outgoing = _Outgoing(send, begun, guard)
         try:
             headers = read_headers(scope)
             self._check_sizes(scope)
             self._check_host(headers)
-            reason = self.config.origins.refuses(scope["method"], scope["scheme"], headers)
+            reason = config.origins.refuses(scope["method"], scope["scheme"], headers)
             if reason:
                 raise Refused(403, f"Refused: {reason}.")
-            if await self._log_in(scope, headers, outgoing):
-                return
-            guard.check_declared(headers)
-            await self.app(scope, guard.receive, outgoing.send)
+            with self.clients.request(peer(scope)):
+                guard.check_declared(headers)
+                answer = await self.door.ask(scope, headers, guard.receive)
+                if isinstance(answer, Answer):
+                    await outgoing.answer(answer)
+                    return
+                outgoing.extra = answer
+                await self.app(scope, guard.receive, outgoing.send)
         except Refused as refused:
             _note(scope, refused)
             await outgoing.refuse(refused.status, refused.detail, refused.headers)
@@ -86,7 +94,9 @@ class Gate:
             # Starlette has logged or will log its own; an answer that has begun cannot be mended.
             if guard.violation is None:
                 raise
-            await outgoing.refuse(*guard.violation, ())
+            await outgoing.refuse(*guard.violation)
+        finally:
+            guard.close()
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -96,15 +106,13 @@ class Gate:
             reason = self.config.origins.refuses_socket(scope["scheme"], headers)
             if reason:
                 raise Refused(403, f"Refused: {reason}.")
-            login, path = self.config.login, local_path(scope)
-            if login.needs(path) and not login.admits(path, headers):
-                raise Refused(401, "A login is needed.")
+            self.door.admit_socket(scope, headers)
+            with self.clients.socket(peer(scope)):
+                await self.app(scope, receive, send)
         except Refused as refused:
             _note(scope, refused)
             # Closing before the handshake is accepted answers it with 403.
             await send({"type": "websocket.close", "code": 1008, "reason": refused.detail[:100]})
-            return
-        await self.app(scope, receive, send)
 
     def _check_sizes(self, scope: Scope) -> None:
         size = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
@@ -122,24 +130,6 @@ class Gate:
             raise Refused(
                 403, f"This server does not answer to the host name {(host or '')[:100]!r}."
             )
-
-    async def _log_in(self, scope: Scope, headers: dict[str, str], outgoing: _Outgoing) -> bool:
-        """Check the login; True when the request was answered here (the start-up link)."""
-        login, path = self.config.login, local_path(scope)
-        if not login.needs(path):
-            return False
-        given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
-        cookie = login.cookie(scope["scheme"] == "https").encode()
-        if given and scope["method"] == "GET" and login.token_is_valid(given):
-            location = f"{self.config.subpath}/{path.lstrip('/')}"
-            await outgoing.redirect(location.lstrip("/"), ((b"set-cookie", cookie),))
-            return True
-        if login.admits(path, headers):
-            if login.earns_session(headers):
-                outgoing.extra = ((b"set-cookie", cookie),)
-            return False
-        asked = b'Basic realm="Easel API"' if is_api(path) else b'Basic realm="Easel"'
-        raise Refused(401, "Incorrect username or password", ((b"www-authenticate", asked),))
 
 
 class _Outgoing:
@@ -160,7 +150,7 @@ class _Outgoing:
             if self._guard.violation is not None:
                 # Frameworks turn an over-long body into an error of their own; ours says why.
                 self._replaced = True
-                await self.refuse(*self._guard.violation, ())
+                await self.refuse(*self._guard.violation)
                 return
             message = {**message, "headers": self._dress(list(message.get("headers") or ()))}
             self._started = True
@@ -179,28 +169,23 @@ class _Outgoing:
         headers.extend(self.extra)
         return headers
 
-    async def refuse(
-        self, status: int, detail: str, extra: tuple[tuple[bytes, bytes], ...]
-    ) -> None:
+    async def refuse(self, status: int, detail: str, extra: RawHeaders = ()) -> None:
         if self._started:
             return
         body = {"error": "HTTPException", "detail": detail, "body": "", "errors": detail}
-        headers = [(b"content-type", b"application/json"), *extra]
+        headers: RawHeaders = ((b"content-type", b"application/json"), *extra)
         if status in (408, 413, 414, 431):
-            headers.append((b"connection", b"close"))
-        await self._answer(status, headers, json.dumps(body).encode())
+            headers += ((b"connection", b"close"),)
+        await self.answer(Answer(status, headers, json.dumps(body).encode()))
 
-    async def redirect(self, location: str, extra: RawHeaders) -> None:
-        # One leading slash only: "//host" would lead to another machine.
-        headers = [(b"location", b"/" + location.encode("ascii", "ignore")), *extra]
-        await self._answer(303, headers, b"")
-
-    async def _answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    async def answer(self, answer: Answer) -> None:
+        """Send an answer of the gate's own."""
         self._started = True
-        headers.append((b"content-length", str(len(body)).encode()))
-        dressed = self._dress(headers)
-        await self._send({"type": "http.response.start", "status": status, "headers": dressed})
-        await self._send({"type": "http.response.body", "body": body})
+        length = (b"content-length", str(len(answer.body)).encode())
+        dressed = self._dress([*answer.headers, length])
+        start = {"type": "http.response.start", "status": answer.status, "headers": dressed}
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": answer.body})
 
 
 def read_headers(scope: Scope) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Who may come in when there is a login: HTTP Basic, then a cookie; or a start-up link."""
+"""Who may come in when there is a login: a user, the token of the console, or a one-time link."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import binascii
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
+from enum import Enum
 from pathlib import Path
 
-OPEN_PATHS = frozenset({"/internal/ping"})
-"""Answered without a login: it tells nothing but that the server lives."""
+from modules.web.gate.login_page import LOGIN_PATH
+from modules.web.gate.sessions import Sessions
+
+OPEN_PATHS = frozenset({"/internal/ping", LOGIN_PATH})
+"""Answered without a login; the ping tells nothing but that the server lives."""
 
 
 class BadLogin(ValueError):  # noqa: N818 - reads as what happened
@@ -52,17 +55,50 @@ def read_users(path: str | None) -> dict[str, str]:
     return parse_users(",".join(lines), "--gradio-auth-path")
 
 
+class Links:
+    """One-time links: each is good for one visit, and then there is a new one."""
+
+    def __init__(self) -> None:
+        self._current = secrets.token_urlsafe(18)
+        self.announce: Callable[[str], None] = lambda token: None
+        """Told the new token after one was used."""
+
+    @property
+    def current(self) -> str:
+        """The token of the next link."""
+        return self._current
+
+    def redeem(self, given: str) -> bool:
+        """Use a token up; False when it is not the current one."""
+        if not hmac.compare_digest(given.encode(), self._current.encode()):
+            return False
+        self._current = secrets.token_urlsafe(18)
+        self.announce(self._current)
+        return True
+
+
+class Proof(Enum):
+    """How a request has shown who it is."""
+
+    NONE = "none"
+    WRONG = "wrong"
+    """It tried, and failed."""
+    COOKIE = "cookie"
+    """A browser adds it by itself, also to requests that the user did not mean."""
+    CREDENTIALS = "credentials"
+
+
 @dataclass(frozen=True)
 class Login:
     """The logins of the page (which then cover everything) and those of the API alone."""
 
-    page_users: Mapping[str, str] = field(default_factory=dict)
-    api_users: Mapping[str, str] = field(default_factory=dict)
-    token: str | None = None
-    """For the link printed at start, when the server is open to the network; good until it ends."""
-    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
-    cookie_name: str = "easel_session"
-    """Browsers keep one jar for all ports of a host: servers side by side need their own names."""
+    page_users: Mapping[str, str] = field(default_factory=dict, repr=False)
+    api_users: Mapping[str, str] = field(default_factory=dict, repr=False)
+    token: str | None = field(default=None, repr=False)
+    """For programs, when the server is open to the network; good until it ends."""
+    links: Links | None = field(default=None, repr=False)
+    """For browsers, then: the link in the console."""
+    sessions: Sessions = field(default_factory=Sessions)
 
     def needs(self, path: str) -> bool:
         """Whether this path asks for a login."""
@@ -70,52 +106,39 @@ class Login:
             return False
         return bool(self.page_users or self.token or (self.api_users and is_api(path)))
 
-    def admits(self, path: str, headers: Mapping[str, str]) -> bool:
-        """Whether the request proves who it is by cookie, Basic or Bearer."""
-        if self.session_is_valid(headers.get("cookie", "")):
-            return True
+    @property
+    def any(self) -> bool:
+        """Whether the page asks for a login at all."""
+        return bool(self.page_users or self.token)
+
+    def proof(self, path: str, headers: Mapping[str, str]) -> Proof:
+        """How the request proves who it is: by cookie, Basic or Bearer."""
+        if self.sessions.is_valid(headers.get("cookie", "")):
+            return Proof.COOKIE
+        return self.credentials(path, headers)
+
+    def credentials(self, path: str, headers: Mapping[str, str]) -> Proof:
+        """What the ``Authorization`` header is worth."""
         kind, _, value = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            return self.token_is_valid(value.strip())
-        if kind.lower() != "basic":
-            return False
-        user, password = _decode_basic(value)
-        if _matches(self.page_users, user, password):
-            return True
-        if is_api(path) and _matches(self.api_users, user, password):
-            return True
-        return self.token_is_valid(password)
+            right = self.token_is_valid(value.strip())
+        elif kind.lower() == "basic":
+            user, password = _decode_basic(value)
+            right = self.knows(user, password) or (
+                is_api(path) and _matches(self.api_users, user, password)
+            )
+        else:
+            return Proof.NONE
+        return Proof.CREDENTIALS if right else Proof.WRONG
 
-    def earns_session(self, headers: Mapping[str, str]) -> bool:
-        """Whether this request's own credentials open the page, so that it may get the cookie."""
-        kind, _, value = headers.get("authorization", "").partition(" ")
-        if kind.lower() != "basic" or self.session_is_valid(headers.get("cookie", "")):
-            return False
-        user, password = _decode_basic(value)
-        return _matches(self.page_users, user, password) or self.token_is_valid(password)
+    def knows(self, user: str, password: str) -> bool:
+        """Whether these open the page: a user with a password, or the token."""
+        named = _matches(self.page_users, user, password)
+        return self.token_is_valid(password) or named
 
     def token_is_valid(self, given: str) -> bool:
-        """Compare with the start-up token in constant time."""
+        """Compare with the token in constant time."""
         return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
-
-    def session_is_valid(self, cookie_header: str) -> bool:
-        """Whether the cookie was issued by this server process."""
-        try:
-            morsel = SimpleCookie(cookie_header).get(self.cookie_name)
-        except CookieError:
-            return False
-        return morsel is not None and hmac.compare_digest(
-            morsel.value.encode(), self.session_value().encode()
-        )
-
-    def session_value(self) -> str:
-        """What the cookie holds; it dies with the server process."""
-        return hmac.new(self.secret, b"easel page session", hashlib.sha256).hexdigest()
-
-    def cookie(self, secure: bool) -> str:
-        """The ``Set-Cookie`` header."""
-        tail = "; Secure" if secure else ""
-        return f"{self.cookie_name}={self.session_value()}; Path=/; HttpOnly; SameSite=Strict{tail}"
 
 
 def is_api(path: str) -> bool:
@@ -136,6 +159,11 @@ def _matches(users: Mapping[str, str], user: str, password: str) -> bool:
     found = False
     for known, expected in users.items():
         same_user = hmac.compare_digest(known.encode(), user.encode())
-        same_password = hmac.compare_digest(expected.encode(), password.encode())
+        same_password = hmac.compare_digest(_digest(expected), _digest(password))
         found = found or (same_user and same_password)
     return found
+
+
+def _digest(text: str) -> bytes:
+    """Of one length, so that the time of a comparison does not tell the password's."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
