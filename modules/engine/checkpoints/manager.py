@@ -129,9 +129,9 @@ class ModelManager:
             assert self._current is not None
             return self._current.model
         resident = self._shelf.find(path, vae)
-        if resident is not None and resident.unchanged() and self._in_form(resident):
-            return self._activate(resident)
         try:
+            if resident is not None and resident.unchanged() and self._in_form(resident):
+                return self._activate(resident)
             return self._load(path, vae, steady(progress), tick)
         except ModelFileError as error:
             raise ModelLoadError.of(error, path) from error
@@ -215,14 +215,22 @@ class ModelManager:
     # -- a model that is in memory ----------------------------------------------------------------
 
     def _activate(self, resident: Resident) -> LoadedModel:
-        former, self._current = self._current, resident
-        self.wanted = (resident.model.path, resident.vae)
+        former = self._current
         self._shelf.put_last(resident)
         if former is not None and former is not resident:
             former.model.set_tiling(False)
             if former.lends_to(resident.networks.values()):
                 dismiss(former.model)
-        self._settle_on_device(resident)
+        try:
+            self._settle_on_device(resident)
+        except (MemoryError, torch.OutOfMemoryError):
+            for network in resident.networks.values():
+                network.put_away()
+            if former is not None:
+                self._shelf.put_last(former)
+                self._settle_on_device(former)
+            raise
+        self._current, self.wanted = resident, (resident.model.path, resident.vae)
         return resident.model
 
     def _settle_on_device(self, resident: Resident) -> None:
@@ -283,25 +291,26 @@ class ModelManager:
         for network in self._shelf.trim_vaes(self.rules.spare_vaes):
             network.hollow_out()
             swap.dropped = True
-        self._settle_on_device(resident)
-        self._ask_networks(model, former)
+        self._make_ready(resident, former)
         if swap.dropped:
             self._release()
         progress(1.0)
         return model
 
-    def _ask_networks(self, model: LoadedModel, former: tuple[Path, Path | None] | None) -> None:
-        """Let a family find out what only filled networks tell.
+    def _make_ready(self, resident: Resident, former: tuple[Path, Path | None] | None) -> None:
+        """Bring a complete model to the device, and let its family find out what only filled
+        networks tell.
 
         Raises:
-            ValueError, RuntimeError: the networks fail; the former model is loaded again.
+            ValueError, RuntimeError: that fails; the former model is loaded again.
         """
         try:
-            model.settle()
-        except (ValueError, RuntimeError):
+            self._settle_on_device(resident)
+            resident.model.settle()
+        except (ValueError, RuntimeError, MemoryError):
             self.unload()
             self.wanted = former
-            if former is not None and former[0] != model.path:
+            if former is not None and former[0] != resident.model.path:
                 with contextlib.suppress(ModelLoadError):
                     self.load(*former)
             raise

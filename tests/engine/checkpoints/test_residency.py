@@ -314,3 +314,20 @@ def test_a_job_that_needs_the_memory_gets_that_of_the_models_that_wait(
     current.conditioner.forget()
     assert same(before, answers(current))
     assert manager.load(shelf["a"]) is not waiting
+
+
+def test_networks_that_fail_when_they_are_first_asked_give_way_to_the_former_model(
+    tmp_path: Path, shelf: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = manager_with(tmp_path, limit=2)
+    before = answers(manager.load(shelf["a"]))
+
+    def fail(model: LoadedModel) -> None:
+        if model.name == "b":
+            raise RuntimeError("mat1 and mat2 cannot be multiplied")
+
+    monkeypatch.setattr(LoadedModel, "settle", fail)
+    with pytest.raises(ModelLoadError, match=r"b\.safetensors: cannot be loaded"):
+        manager.load(shelf["b"])
+    assert names(manager) == ["a"]
+    assert same(before, answers(manager.current))
