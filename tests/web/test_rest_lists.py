@@ -101,6 +101,16 @@ def test_the_checkpoint_can_be_put_away_and_comes_back(client, server):
     assert client.get("/internal/ready").status == 200
 
 
+def test_models_in_memory_are_told_and_nothing_is_cancelled_when_nothing_loads(client, server):
+    current = client.get("/easel/v1/models").json()["current"]
+    assert current["resident"][-1] == current["title"]
+    assert client.post("/easel/v1/models/cancel").json() == {"done": False}
+    assert client.post("/easel/v1/models/unload").json()["resident"] == []
+    client.post("/easel/v1/models/reload")
+    client.rested()
+    assert client.get("/easel/v1/models").json()["current"]["title"] == current["title"]
+
+
 def test_internal_routes_answer_as_a1111s_page_expects(client):
     assert client.get("/internal/ping").json() == {}
     idle = client.post("/internal/progress", {"id_task": "nobody"}).json()
