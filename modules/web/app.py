@@ -9,10 +9,12 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount
 
 from modules.web.context import AppContext
 from modules.web.exposure import gate_config
@@ -20,6 +22,7 @@ from modules.web.files.routes import file_router
 from modules.web.gate import Gate, GateConfig
 from modules.web.gate.login import is_api
 from modules.web.gate.place import local_path
+from modules.web.gradio_door import GradioDoor
 from modules.web.gzip import SelectiveGZip
 from modules.web.live.channel import live_router
 from modules.web.page_policy import PagePolicy
@@ -172,15 +175,22 @@ def _with_page(app: FastAPI, context: AppContext) -> Application:
     if scripts.foreign:
         log.warning("a template with expressions makes the page's policy allow evaluation")
     app.include_router(router(context, scripts))
-    mount_page(app, blocks, **mount_arguments(context))
+    mount_page(app, blocks, context.paths.cache / "gradio", **mount_arguments(context))
     return PagePolicy(PageShell(app, context, scripts), evaluates=bool(scripts.foreign))
 
 
-def mount_page(app: FastAPI, blocks: gradio.Blocks, **arguments: Any) -> None:
-    """Put Gradio's page at the top of the application, with its checks on."""
+def mount_page(app: FastAPI, blocks: gradio.Blocks, uploads: Path, **arguments: Any) -> None:
+    """Put Gradio's page at the top of the application, with its checks on and our door before it.
+
+    ``uploads`` is the folder that Gradio keeps uploaded files in.
+    """
     import gradio
 
     gradio.mount_gradio_app(app, blocks, path="/", **arguments)
+    mount = app.routes[-1]
+    if not isinstance(mount, Mount):
+        raise TypeError("Gradio is not where it was expected")
+    mount.app = GradioDoor(mount.app, uploads)
     # A mounted Gradio checks that a submitted path was really uploaded only when this is set.
     blocks.has_launched = True
     # Jobs do not use Gradio's queue; looking at it 1000 times a second costs 5 % of a core.

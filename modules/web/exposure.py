@@ -42,6 +42,11 @@ def is_open(flags: Flags) -> bool:
         return True
 
 
+def asks_for_login(flags: Flags) -> bool:
+    """Whether the page is behind a login."""
+    return bool(is_open(flags) or flags.gradio_auth or flags.gradio_auth_path)
+
+
 def gate_config(flags: Flags) -> GateConfig:
     """The gate's rules; open to the network without a login, tokens are made.
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
+from modules.web.exposure import asks_for_login
 from modules.web.pages import assets, state
 from modules.web.pages.keeping import keeping_router
 from modules.web.pages.translations import (
@@ -44,6 +45,7 @@ def router(context: Any, scripts: TrustedScripts) -> APIRouter:
             "texts": script_texts(language),
             "version": getattr(context, "version", ""),
             "assets": assets.version(),
+            "login": asks_for_login(context.flags),
         }
         script = (assets.STATIC / "boot.js").read_text(encoding="utf-8")
         text = f"window.EASEL_CONFIG = {json.dumps(config, ensure_ascii=False)};\n{script}"

@@ -51,6 +51,8 @@ async function send(path, request) {
     throw new ApiError(0, null);
   }
   const payload = await answer.json().catch(() => null);
+  // The session is over: the same address now asks for the login. The form is kept meanwhile.
+  if (answer.status === 401 && !path.startsWith("/sdapi/")) location.reload();
   if (!answer.ok) throw new ApiError(answer.status, payload);
   return payload;
 }

@@ -47,6 +47,8 @@ class Live extends EventTarget {
       if (this.connected) {
         this.connected = false;
         this.#tell("connection", { connected: false });
+      } else if (config.login) {
+        api.get("/internal/pending-tasks").catch(() => undefined); // asks for the login if need be
       }
       setTimeout(() => this.start(), this.#wait);
       this.#wait = Math.min(this.#wait * 1.6, LONGEST_WAIT);

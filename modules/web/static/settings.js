@@ -43,7 +43,7 @@ class Settings extends HTMLElement {
       h(
         "div",
         { class: "main" },
-        h("div", { class: "head" }, (this.heading = h("h2", {})), h("span", { class: "grow" }), this.undo),
+        h("div", { class: "head" }, (this.heading = h("h2", {})), h("span", { class: "grow" }), this.undo, leaving()),
         this.list,
       ),
     );
@@ -208,6 +208,17 @@ class Settings extends HTMLElement {
     this.#drawNav();
   }
 }
+/** Ends the session, where there is a login. */
+function leaving() {
+  if (!config.login) return null;
+  const made = button("close", t("login.log_out"), async () => {
+    await fetch(`${config.root}/easel/logout`, { method: "POST" }).catch(() => undefined);
+    location.assign(`${config.root}/`);
+  });
+  made.id = "settings_log_out";
+  return made;
+}
+
 customElements.define("easel-settings", Settings);
 
 function words(value) {
