@@ -68,6 +68,13 @@ def test_what_cannot_be_merged_is_told(page: Page) -> None:
     expect(page.locator(".easel-toast").last).to_contain_text("already")
 
 
+def test_the_result_stays_in_sight_while_the_form_is_scrolled(page: Page) -> None:
+    page.get_by_label("Block weights (MBW)").check()
+    page.locator("#modelmerger_merge").scroll_into_view_if_needed()
+    assert page.evaluate("scrollY") > 0
+    expect(page.locator("#modelmerger_interrupt")).to_be_in_viewport()
+
+
 def test_a_ckpt_is_converted(page: Page, folder: Path) -> None:
     page.locator("#modelmerger_tabs").get_by_role("tab", name="Convert").click()
     choose(page, "modelconvert_model_name", "page-old.ckpt")
