@@ -201,10 +201,13 @@ class Swap:
             UnreadableModelError: a file cannot be read any more: the former model is lost.
             MemoryError, torch.OutOfMemoryError: there is not enough memory for it any more.
         """
+        choice = self._choice
         mine = list(self._current.networks.values()) if self._current else []
-        for network in (*self._choice.made.values(), *self._choice.donors.values()):
-            if network not in mine:
-                network.hollow_out()
+        held = {id(network) for network in (*mine, *self._shelf.networks())}
+        for group in (choice.made, choice.donors, choice.kept):
+            for network in group.values():
+                if id(network) not in held:
+                    network.hollow_out()
         for network in mine:
             network.restore()
         for network in self._away:

@@ -190,8 +190,11 @@ def assert_works_on(bench: Bench, model: LoadedModel, manager: ModelManager) -> 
     assert same(bench.before, answers(model))
 
 
-@pytest.mark.parametrize("limit", [1, 2], ids=["in place", "beside"])
-@pytest.mark.parametrize("case", CHECKPOINTS)
+@pytest.mark.parametrize(
+    ("case", "limit"),
+    [(case, 1) for case in CHECKPOINTS]
+    + [(case, 2) for case in CHECKPOINTS if "NaN" in case or "infinite" in case],
+)
 def test_a_checkpoint_that_cannot_be_used_changes_nothing(
     bench: Bench, case: str, limit: int
 ) -> None:

@@ -170,6 +170,25 @@ def test_a_failed_load_leaves_those_that_wait_where_they_are(
         assert same(answer, answers(model))
 
 
+def test_a_failed_load_frees_what_it_took_from_those_that_had_to_go(
+    tmp_path: Path, shelf: dict[str, Path], apple: TinyComponents, pear: TinyComponents
+) -> None:
+    manager = manager_with(tmp_path, limit=2)
+    path = tiny(tmp_path, name="mine", components=apple)
+    gone, current = manager.load(path), manager.load(shelf["b"])
+    before = answers(current)
+    unet = tiny(tmp_path, name="other", components=pear) / "unet"
+    state = load_file(str(unet / "diffusion_pytorch_model.safetensors"))
+    state["conv_out.bias"][0] = torch.nan
+    save_file(state, str(path / "unet" / "diffusion_pytorch_model.safetensors"))
+    with pytest.raises(ModelLoadError, match="NaN"):
+        manager.load(path)
+    assert manager.residents == [current]
+    assert all(weight.is_meta for net in gone.networks.values() for weight in net.parameters())
+    current.conditioner.forget()
+    assert same(before, answers(current))
+
+
 @pytest.mark.parametrize("limit", [1, 2], ids=["in place", "beside"])
 @pytest.mark.parametrize("moment", [0, 40, 300])
 def test_a_cancelled_load_gives_the_former_model_back_within_moments(
