@@ -140,11 +140,11 @@ def _judged(base: CheckpointInfo, verdict: Verdict) -> CheckpointInfo:
 
 def _weights(folder: FolderFacts) -> tuple[Path, ...]:
     """The files that make pictures; a safety checker's gigabyte is never loaded here."""
+    unused = set(UNUSED_COMPONENTS)
+    if "image_normalizer" in folder.classes:
+        unused.discard("image_encoder")  # unCLIP looks at pictures with it
     return tuple(
-        file
-        for name, files in folder.weights.items()
-        if name not in UNUSED_COMPONENTS
-        for file in files
+        file for name, files in folder.weights.items() if name not in unused for file in files
     )
 
 

@@ -9,8 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
+from modules.catalog.checkpoints import inspect
 from modules.catalog.errors import UnsupportedModelError
 from modules.catalog.header import safetensors_header
+from modules.catalog.scan import Found
 from modules.catalog.sidecar import Sidecar
 from modules.engine.checkpoints.families import LOADERS
 from modules.engine.checkpoints.planning import plan_model
@@ -96,6 +98,13 @@ def test_an_unclip_file_is_told_and_predicts_v(write: Write) -> None:
     assert not plan.undecided
     vision = plan.components["image_encoder"].config
     assert {key: vision[key] for key in unclip_family().vision} == unclip_family().vision
+
+
+def test_the_vision_model_counts_for_a_folders_hash_and_size(write: Write) -> None:
+    folder = write(unclip_family(), "folder", prediction_type="v_prediction")
+    info = inspect(Found(folder, folder.parent, "folder"))
+    assert (info.family, info.variant, info.problem) == ("sd2", "unCLIP", "")
+    assert any(file.parent.name == "image_encoder" for file in info.hash_files)
 
 
 def test_a_batch_of_pictures_tells_each_its_own(
