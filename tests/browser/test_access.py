@@ -30,12 +30,13 @@ def serious(page: Page, within: str = "html") -> list[str]:
     ]
 
 
-TABS = ("txt2img", "outpaint", "extras", "pnginfo", "queue", "settings")
+TABS = ("txt2img", "outpaint", "extras", "pnginfo", "modelmerger", "queue", "settings")
 FIRST_OF = {
     "txt2img": "#txt2img_prompt",
     "outpaint": "easel-outpaint-frame .canvas",
     "extras": "easel-picture img",
     "pnginfo": "#pnginfo_image",
+    "modelmerger": "#modelmerger_result",
     "queue": "#queue_pause",
     "settings": "#settings_list .row",
 }
