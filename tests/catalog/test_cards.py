@@ -329,3 +329,11 @@ def test_unknown_pages_and_cards_are_refused(catalog: Catalog) -> None:
         find_page("../lora")
     with pytest.raises(NotFoundInList):
         catalog.cards.find(LORA, "../../etc/passwd")
+
+
+def test_a_models_folder_may_hold_its_preview(paths: Paths, catalog: Catalog) -> None:
+    folder = paths.checkpoints / "model"
+    folder.mkdir()
+    (folder / "model_index.json").write_text("{}")
+    Image.new("RGB", (8, 8)).save(folder / "preview.webp")
+    assert catalog.cards.find(CHECKPOINTS, "model").entry.preview == folder / "preview.webp"

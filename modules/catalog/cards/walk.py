@@ -147,6 +147,10 @@ def _entry(item: os.DirEntry[str], folder: Path, place: str, root: Path, listed:
     status = item.stat()
     stem = item.name if item.is_dir() else item.name.rpartition(".")[0]
     preview, preview_stamp = _preview(stem, item.name, folder, listed)
+    if preview is None and item.is_dir():
+        preview, preview_stamp = _preview(
+            "preview", "", folder / item.name, listing(folder / item.name)
+        )
     stamps = [f"{status.st_size}:{status.st_mtime_ns}"]
     for ending in BESIDE:
         beside = listed.get(stem + ending)

@@ -83,6 +83,11 @@ def card_router(context: AppContext) -> APIRouter:
         """Store notes beside the model, in A1111's form; other programs' keys stay."""
         return SafeJSON(await asyncio.to_thread(_change, find_page(page), name, body.changes))
 
+    @router.post("/{page}/hash")
+    async def compute_hash(page: str, name: Name) -> Response:
+        """Compute the hash of one card's file; large files take their time."""
+        return SafeJSON(await asyncio.to_thread(_hash, find_page(page), name))
+
     @router.get("/{page}/preview")
     async def preview(page: str, name: Name, size: int = Query(320, ge=64, le=1024)) -> Response:
         """A card's preview as a WebP made from its pixels."""
@@ -104,6 +109,17 @@ def card_router(context: AppContext) -> APIRouter:
 
     def _details(page: Page, name: str) -> dict[str, Any]:
         return card_details(index, index.find(page, name), naming_of(context, page))
+
+    def _hash(page: Page, name: str) -> dict[str, Any]:
+        found = index.find(page, name)
+        try:
+            if found.checkpoint is not None:
+                context.catalog.with_hash(found.checkpoint)
+            else:
+                context.catalog.hashes.sha256(found.entry.path)
+        except OSError as error:
+            raise HTTPException(500, f"The file cannot be read: {error.strerror}.") from None
+        return _told_everyone(page, index.find(page, name))
 
     def _change(page: Page, name: str, changes: dict[str, Any]) -> dict[str, Any]:
         try:

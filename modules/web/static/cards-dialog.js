@@ -93,12 +93,24 @@ class CardWindow {
             h("span", { class: "path", title: card.sha256 }, `${card.sha256.slice(0, 10)} · ${card.sha256}`),
             button("copy", t("cards.copy_hash"), copied(card.sha256), { quiet: true }),
           ]
-        : [t("cards.no_hash")]),
+        : [
+            h("span", {}, t("cards.no_hash")),
+            button("", t("cards.compute_hash"), (event) => this.#hash(event.currentTarget), { kind: "link" }),
+          ]),
     );
     if (card.author) line("author", card.author);
     if (card.licence) line("licence", card.licence);
     if (card.source) line("source", link(card.source));
     return list;
+  }
+
+  async #hash(pressed) {
+    pressed.disabled = true;
+    pressed.lastElementChild.textContent = t("cards.computing");
+    const card = await toast.guard(() => api.post(this.address("hash")));
+    if (!card) return;
+    this.card = { ...this.card, sha256: card.sha256 };
+    this.body.querySelector(".facts").replaceWith(this.#facts());
   }
 
   #notes() {
