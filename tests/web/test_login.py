@@ -273,3 +273,20 @@ def test_behind_a_proxy_its_name_is_ours_only_with_a_login():
     hosts = gate_config(Flags(**given, gradio_auth="ann:secret")).hosts
     assert hosts.allows("pictures.example")
     assert not hosts.allows("evil.example")
+
+
+def test_a_program_with_the_apis_login_does_not_lock_itself_out_elsewhere():
+    door = Door(Login(page_users={"ann": "secret"}, api_users={"bob": "other"}))
+    for _ in range(FREE_FAILURES * 2):
+        assert door.call(path="/internal/sysinfo", headers=basic("bob:other"))[0] == 401
+    assert door.call(path="/sdapi/v1/options", headers=basic("bob:other"))[0] == 200
+
+
+def test_refusals_cannot_fill_the_log(caplog):
+    door = Door(Login(page_users={"ann": "secret"}))
+    with caplog.at_level("WARNING", "easel.gate"):
+        for _ in range(500):
+            door.call(path="/x\n2026 forged \x1b[31m line", headers={"host": "evil\r\n"})
+    assert len(caplog.records) <= 20
+    for record in caplog.records:
+        assert record.getMessage().isprintable()

@@ -7,7 +7,6 @@ security headers are put on the way out, so that no route can forget them.
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
@@ -19,11 +18,10 @@ from modules.web.gate.headers import SECURITY_HEADERS, STRICT_POLICY
 from modules.web.gate.hosts import HostList
 from modules.web.gate.login import Login
 from modules.web.gate.login_door import Answer, LoginDoor, peer
+from modules.web.gate.notes import RefusalLog
 from modules.web.gate.origins import OriginRule
 from modules.web.gate.place import placed
 from modules.web.gate.refusal import RawHeaders, Refused
-
-log = logging.getLogger("easel.gate")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -58,6 +56,7 @@ class Gate:
         self.config = config
         self.clients = Clients(config.clients)
         self.door = LoginDoor(config.login, config.subpath)
+        self.notes = RefusalLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -88,7 +87,7 @@ class Gate:
                 outgoing.extra = answer
                 await self.app(scope, guard.receive, outgoing.send)
         except Refused as refused:
-            _note(scope, refused)
+            self.notes.add(scope["path"], refused.status, refused.detail)
             await outgoing.refuse(refused.status, refused.detail, refused.headers)
         except Exception:
             # Starlette has logged or will log its own; an answer that has begun cannot be mended.
@@ -110,7 +109,7 @@ class Gate:
             with self.clients.socket(peer(scope)):
                 await self.app(scope, receive, send)
         except Refused as refused:
-            _note(scope, refused)
+            self.notes.add(scope["path"], refused.status, refused.detail)
             # Closing before the handshake is accepted answers it with 403.
             await send({"type": "websocket.close", "code": 1008, "reason": refused.detail[:100]})
 
@@ -201,9 +200,3 @@ def read_headers(scope: Scope) -> dict[str, str]:
             raise Refused(400, f"The header {name} came more than once.")
         headers[name] = raw_value.decode("latin-1")
     return headers
-
-
-def _note(scope: Scope, refused: Refused) -> None:
-    path = scope["path"].encode("ascii", "backslashreplace").decode("ascii")[:200]
-    shown = "".join(c if c.isprintable() else "?" for c in f"{path}: {refused.detail}")
-    log.warning("refused %s (%d)", shown, refused.status)

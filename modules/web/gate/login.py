@@ -124,9 +124,10 @@ class Login:
             right = self.token_is_valid(value.strip())
         elif kind.lower() == "basic":
             user, password = _decode_basic(value)
-            right = self.knows(user, password) or (
-                is_api(path) and _matches(self.api_users, user, password)
-            )
+            right = self.knows(user, password)
+            if not right and _matches(self.api_users, user, password):
+                # Known, but not here: no guess either.
+                return Proof.CREDENTIALS if is_api(path) else Proof.NONE
         else:
             return Proof.NONE
         return Proof.CREDENTIALS if right else Proof.WRONG
