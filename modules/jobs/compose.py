@@ -73,12 +73,14 @@ def build_jobs(
     database: Path | None = None,
     write_params: bool = True,
     ceiling: Limits | None = None,
+    confined: bool = False,
 ) -> JobService:
     """The service over its database; ``start()`` begins the work.
 
-    ``limits`` bound the queue and ``ceiling`` each job, whatever the settings allow.
+    ``limits`` bound the queue and ``ceiling`` each job, whatever the settings allow; ``confined``
+    lets nobody choose a folder outside the outputs.
     """
     store = JobStore(database or paths.database)
     keeper = ResultKeeper(paths, store, version, write_params)
-    preparer = Preparer(options, catalog, styles, wildcards, InputStore(paths), ceiling)
+    preparer = Preparer(options, catalog, styles, wildcards, InputStore(paths), ceiling, confined)
     return JobService(store, preparer, backend, keeper, limits)

@@ -50,6 +50,8 @@ class Preparer:
     inputs: InputStore
     ceiling: Limits | None = None
     """Bounds that hold whatever the settings allow."""
+    confined: bool = False
+    """Results go into the data folder's outputs alone."""
 
     @property
     def limits(self) -> Limits:
@@ -63,7 +65,7 @@ class Preparer:
             RequestError: what is wrong and what is allowed.
         """
         if request.output_folder:
-            check_output_folder(self.catalog.paths, "output_folder", request.output_folder)
+            self._check_folder("output_folder", request.output_folder)
         if isinstance(request, ExtrasRequest):
             return self._extras(request, job_id, client)
         if isinstance(request, (MergeRequest, ConvertRequest)):
@@ -196,10 +198,13 @@ class Preparer:
             return None
         return self.catalog.dictionary(checkpoint)
 
+    def _check_folder(self, key: str, value: str) -> None:
+        check_output_folder(self.catalog.paths, key, value, confined=self.confined)
+
     def _effective_options(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in overrides.items():
             if key.startswith("outdir_") and isinstance(value, str):
-                check_output_folder(self.catalog.paths, key, value)
+                self._check_folder(key, value)
         try:
             return self.options.with_overrides(overrides)
         except OptionError as error:

@@ -13,6 +13,7 @@ from modules.settings.store import OptionStore
 from modules.settings.tables import build_table
 from modules.settings.version import VERSION
 from modules.web.context import AppContext
+from modules.web.exposure import is_open
 
 
 def build_context(flags: Flags) -> AppContext:
@@ -56,6 +57,7 @@ def _build(flags: Flags, paths: Paths, lock: DataFolderLock) -> AppContext:
         version=f"easel {VERSION}",
         write_params=not flags.no_prompt_history,
         ceiling=TEST_LIMITS if flags.test_mode else None,
+        confined=is_open(flags),
     )
     options.subscribe(
         lambda changes: jobs.fanout.publish(

@@ -13,6 +13,7 @@ from modules.jobs.models import LoadFailed
 from modules.requests.errors import RequestError
 from modules.requests.generation import GenerationRequest
 from modules.web.context import AppContext
+from modules.web.exposure import is_open
 
 log = logging.getLogger("easel.api")
 
@@ -72,7 +73,8 @@ def _checked(context: AppContext, values: Mapping[str, Any]) -> tuple[dict[str, 
         context.catalog.find_vae(clean[VAE], None)
     for key, value in clean.items():
         if key.startswith("outdir_"):
-            check_output_folder(context.paths, key, str(value))
+            confined = is_open(context.flags)
+            check_output_folder(context.paths, key, str(value), confined=confined)
     return clean, unknown
 
 
