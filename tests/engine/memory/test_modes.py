@@ -22,7 +22,9 @@ from modules.engine.memory import (
 )
 from modules.engine.memory.forms import DISK, FP8
 from modules.engine.memory.lodging import lodging_of, resting
-from tests.engine.generation.conftest import Studio
+from tests.engine.adapters.conftest import LINEAR, TEXT
+from tests.engine.adapters.test_pictures import lora
+from tests.engine.generation.conftest import Studio, difference
 from tests.engine.memory.conftest import MakeStudio
 from tests.support.tiny_models import tiny_components, tiny_sd
 
@@ -69,6 +71,26 @@ def test_a_mode_gives_the_very_same_pictures(
         for got, wanted in zip(result.pictures, expected.pictures, strict=True):
             assert np.array_equal(got, wanted)
     assert result.extra == expected.extra
+
+
+@pytest.mark.parametrize(("flag", "most"), [("medvram", 0), ("lowvram", 2)])
+def test_adapters_act_in_every_mode_and_leave_without_a_trace(
+    plain: Studio, make_studio: MakeStudio, tmp_path: Path, flag: str, most: int
+) -> None:
+    loras = {
+        "look": lora(tmp_path, "look", (LINEAR, 32, 64)),
+        "word": lora(tmp_path, "word", (TEXT, 64, 64), seed=1),
+    }
+    job = {"prompt": "a red apple<lora:look:0.3><lora:word:0.3>", "resources": {"loras": loras}}
+    expected, without = plain.make(**job), plain.picture()
+    studio = make_studio(**{flag: True})
+    for _ in range(2):
+        got = studio.make(**job)
+        assert got.done
+        # On a processor, changed weights that rest in 16 bits are rounded to them.
+        assert difference(got.pictures[0], expected.pictures[0]) <= most
+        assert np.array_equal(studio.picture(), without)
+    assert difference(got.pictures[0], without) > 2 * most
 
 
 def test_without_a_device_a_network_that_waits_is_on_disk_and_takes_no_memory(
