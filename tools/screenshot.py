@@ -92,7 +92,9 @@ def _photograph(url: str, chromium: str, prompt: str, seed: str) -> None:
             ("txt2img-light", "light", "en-US"),
             ("txt2img-zh", "dark", "zh-CN"),
         ):
-            context = program.new_context(viewport=SIZE, locale=language, device_scale_factor=1)
+            context = program.new_context(
+                viewport=SIZE, locale=language, device_scale_factor=1, bypass_csp=True
+            )
             page = context.new_page()
             page.set_default_timeout(PAINT_MS)
             page.goto(f"{url}?__theme={theme}")
