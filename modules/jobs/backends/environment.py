@@ -40,6 +40,10 @@ spinning made a picture of 128 pixels take 18 s instead of 0.4 (two cores); on a
 is no difference."""
 
 
+SECRETS = ("COMMANDLINE_ARGS", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "CIVITAI_TOKEN")
+"""What may hold passwords; the process that opens strangers' model files needs none of them."""
+
+
 def engine_command(paths: Paths, flags: Flags, options: Mapping[str, Any]) -> list[str]:
     """The command line of an engine process."""
     return [
@@ -77,6 +81,8 @@ def engine_environment(inherited: Mapping[str, str] | None = None) -> dict[str, 
         for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
             del defaults[name]
         del defaults["PYTORCH_CUDA_ALLOC_CONF"]
+    for secret in SECRETS:
+        environment.pop(secret, None)
     return {**defaults, **environment}
 
 
