@@ -14,10 +14,10 @@ from modules.engine.memory.strips import StripVae
 
 WHOLE, STRIPS, TILES = "When memory runs out", "Strips", "Tiles"
 """Values of the setting "vae_parts"."""
-NEED_WHOLE = 5.0
-NEED_STRIPS = 2.5
-"""Memory for the work, in inner pictures of full size with the VAE's second width: measured 3.6 and
-2.1 for Stable Diffusion 1.5, and something for the convolutions' own needs."""
+NEED_WHOLE = 10.0
+NEED_STRIPS = 4.0
+"""Memory for the work, in inner pictures of full size with the VAE's second width. For Stable
+Diffusion 1.5 the tensors alone take 3.6 and 2.1 of them; the process grew by up to 10 and by 4."""
 SHORT = "Too little memory is free"
 FULL = "Memory ran out"
 

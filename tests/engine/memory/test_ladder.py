@@ -211,7 +211,7 @@ def test_the_settings_take_the_rungs_from_the_start(plain: Studio, usual: Result
 
 @pytest.mark.parametrize(
     ("free", "rungs"),
-    [(6.0, []), (3.0, [STRIPS]), (2.0, [STRIPS, TILES])],
+    [(11.0, []), (5.0, [STRIPS]), (3.0, [STRIPS, TILES])],
 )
 def test_a_processor_works_in_parts_before_the_system_ends_the_program(
     plain: Studio, free: float, rungs: list[str]
