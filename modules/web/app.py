@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,15 @@ def create_app(context: AppContext, gate: GateConfig | None = None) -> Applicati
     inner: Application = app
     if not context.flags.nowebui:
         inner = _with_page(app, context)
-    return Gate(SelectiveGZip(inner), gate or gate_config(context.flags))
+    return Gate(SelectiveGZip(inner), _with_settings(gate or gate_config(context.flags), context))
+
+
+def _with_settings(gate: GateConfig, context: AppContext) -> GateConfig:
+    """The gate's rules with the bounds that the settings name at start."""
+    rate = float(context.options["max_requests_per_second"])
+    clients = replace(gate.clients, per_second=rate, burst=10 * rate)
+    size = int(context.options["max_request_mb"]) * 1024 * 1024
+    return replace(gate, clients=clients, max_body_bytes=size)
 
 
 def _lifespan(context: AppContext) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager]:

@@ -10,7 +10,10 @@ import time
 import pytest
 import uvicorn
 
+from modules.settings.flags import parse_flags
 from modules.web import patience
+from modules.web.app import create_app
+from modules.web.compose import build_context
 from modules.web.gate import Gate
 from modules.web.gate.body import BodyGuard
 from modules.web.gate.clients import MAX_CLIENTS, ClientLimits, Clients
@@ -237,3 +240,17 @@ def test_one_client_has_so_many_connections(port):
     time.sleep(0.2)
     answered = opened(port, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert answered.recv(8) == b"HTTP/1.1"
+
+
+def test_the_settings_bound_requests(tmp_path):
+    flags = parse_flags(["--data-dir", str(tmp_path), "--nowebui", "--no-hashing"])
+    context = build_context(flags)
+    try:
+        context.options.set_many({"max_request_mb": 2, "max_requests_per_second": 5})
+        gate = create_app(context)
+        assert gate.config.max_body_bytes == 2 * 1024 * 1024
+        assert gate.clients.limits.per_second == 5
+        assert gate.clients.limits.burst == 50
+    finally:
+        context.jobs.stop()
+        context.lock.release()

@@ -273,4 +273,14 @@ OPTIONS = (
     _limits.whole("max_images_per_job", "Most images of one job", 1000, 1, 10000),
     _limits.whole("max_queued_jobs", "Most waiting jobs", 200, 1, 10000),
     _limits.whole("max_queued_jobs_per_client", "Most waiting jobs of one client", 50, 1, 10000),
+    _limits.whole("max_request_mb", "Largest request, in MB", 64, 1, 1024, restart=True),
+    _limits.whole(
+        "max_requests_per_second",
+        "Requests that another machine may send a second",
+        60,
+        1,
+        10000,
+        restart=True,
+        help="Ten times as many at once; this machine is not slowed down.",
+    ),
 )

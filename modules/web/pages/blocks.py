@@ -25,9 +25,6 @@ from modules.web.pages.text import text
 from modules.web.pages.theme import make_theme
 from modules.web.pages.translations import gradio_texts
 
-UPLOAD_LIMIT = "64mb"
-"""The gate lets no larger body through."""
-
 
 def build(context: Any) -> gr.Blocks:
     """The page for one server.
@@ -73,6 +70,6 @@ def mount_arguments(context: Any) -> dict[str, Any]:
         "enable_monitoring": False,
         "pwa": False,
         "show_error": True,
-        "max_file_size": UPLOAD_LIMIT,
+        "max_file_size": f"{context.options['max_request_mb']}mb",
         "app_kwargs": {"docs_url": None, "redoc_url": None, "openapi_url": None},
     }
