@@ -106,7 +106,7 @@ class LoginDoor:
             self.attempts.succeeded(address)
             return self._to(path, self._session(scope))
         self._count(address, Proof.WRONG)
-        return self._page(headers, "used")
+        return self._page(headers, "login.used")
 
     async def _form(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Answer:
         if scope["method"] != "POST":
@@ -116,14 +116,14 @@ class LoginDoor:
         address = peer(scope)
         body = await _read(receive)
         if self.attempts.wait(address) > 0:
-            return self._page(headers, "wait", 429, self._retry(address))
+            return self._page(headers, "login.wait", 429, self._retry(address))
         try:
             given = login_page.read_form(body)
         except ValueError:
             raise Refused(400, "The login form cannot be read.") from None
         right = self.login.knows(given.user, given.password)
         self._count(address, Proof.CREDENTIALS if right else Proof.WRONG)
-        return self._to("/", self._session(scope)) if right else self._page(headers, "wrong")
+        return self._to("/", self._session(scope)) if right else self._page(headers, "login.wrong")
 
     def _log_out(self, scope: Scope, headers: Mapping[str, str]) -> Answer:
         gone = self.login.sessions.end(headers.get("cookie", ""), scope["scheme"] == "https")

@@ -65,23 +65,25 @@ def render(subpath: str, accept_language: str, *, named: bool, problem: str = ""
     """
     language = "zh-Hans" if accept_language.lower().startswith("zh") else "en"
     words = {key: escape(text) for key, text in _texts(language).items()}
-    said = f'<p role="alert">{words[f"login.{problem}"]}</p>' if problem else ""
+    said = f'<p role="alert">{words[problem]}</p>' if problem else ""
+    title, enter, who = words["login.title"], words["login.enter"], words["login.user"]
+    secret = words["login.password" if named else "login.token"]
+    where = words["login.token_hint"]
+    hint = "" if named else f"<p>{where}</p>"
     user = (
-        f'<label for="u">{words["login.user"]}</label>'
+        f'<label for="u">{who}</label>'
         '<input id="u" name="username" autocomplete="username" autofocus required>'
     )
-    secret = words["login.password" if named else "login.token"]
-    hint = "" if named else f"<p>{words['login.token_hint']}</p>"
     focus = "" if named else " autofocus"
     return (
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Easel</title><style>{_STYLE}</style></head><body><main>"
-        f'<h1>{words["login.title"]}</h1>{said}{hint}<form method="post" '
+        f'<h1>{title}</h1>{said}{hint}<form method="post" '
         f'action="{escape(subpath)}{LOGIN_PATH}">{user if named else ""}'
         f'<label for="p">{secret}</label><input id="p" name="password" type="password" '
         f'autocomplete="current-password" required{focus}>'
-        f"<button>{words['login.enter']}</button></form></main></body></html>"
+        f"<button>{enter}</button></form></main></body></html>"
     ).encode()
 
 

@@ -42,7 +42,8 @@ def sources(pattern: str) -> list[str]:
 def script_keys() -> set[str]:
     """Keys that our scripts and the elements' attributes name in full."""
     texts_with_keys = sources("*.js")
-    texts_with_keys += [path.read_text(encoding="utf-8") for path in PAGES.rglob("*.py")]
+    written = [*PAGES.rglob("*.py"), *(PAGES.parent / "gate").glob("login*.py")]
+    texts_with_keys += [path.read_text(encoding="utf-8") for path in written]
     used: set[str] = set()
     for text in texts_with_keys:
         used |= set(re.findall(r'"([a-z_0-9]+\.[a-z_0-9.]+)"', text))
