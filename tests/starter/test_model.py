@@ -112,3 +112,12 @@ def test_the_sidecar_gives_parameters_that_fit_the_model(pipeline) -> None:
     )
     assert defaults["width"] == defaults["height"] == native
     assert sidecar["example_prompts"][0] == "a red apple on a blue background"
+
+
+def test_a_word_beside_the_captions_is_drawn_as_its_neighbour(pipeline) -> None:
+    encoder = getattr(pipeline.text_encoder, "text_model", pipeline.text_encoder)
+    table = encoder.embeddings.token_embedding.weight
+    place = pipeline.tokenizer.get_vocab()
+    for word, name in {"yacht": "boat", "bumblebee": "bee", "mansion": "house"}.items():
+        assert table[place[word + "</w>"]].equal(table[place[name + "</w>"]])
+    assert not table[place["dog</w>"]].equal(table[place["cat</w>"]])
