@@ -88,7 +88,9 @@ def connect(headers=None, gate=None, path="/live/ws"):
     async def receive():
         return {"type": "websocket.connect"}
 
-    asyncio.run(Gate(app, gate or config())(scope, receive, send))
+    door = gate if isinstance(gate, Gate) else Gate(app, gate or config())
+    door.app = app
+    asyncio.run(door(scope, receive, send))
     return bool(reached)
 
 

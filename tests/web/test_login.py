@@ -290,3 +290,10 @@ def test_refusals_cannot_fill_the_log(caplog):
     assert len(caplog.records) <= 20
     for record in caplog.records:
         assert record.getMessage().isprintable()
+
+
+def test_guessing_at_the_socket_counts_too(door):
+    for _ in range(FREE_FAILURES):
+        assert not connect(basic("ann:guess"), door.gate)
+    assert not connect(basic("ann:secret"), door.gate)
+    assert connect(basic("ann:secret"), door.gate.config)
