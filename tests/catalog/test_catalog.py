@@ -357,9 +357,7 @@ def test_no_models_at_all_is_no_error(catalog: Catalog) -> None:
         catalog.find_checkpoint("anything")
 
 
-def test_families_give_default_parameters_and_sidecars_win(
-    catalog: Catalog, paths: Paths
-) -> None:
+def test_families_give_default_parameters_and_sidecars_win(catalog: Catalog, paths: Paths) -> None:
     shapes = {
         "double_blocks.0.img_attn.norm.query_norm.scale": (2,),
         "guidance_in.in_layer.weight": (2, 2),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
 import time
@@ -19,6 +18,7 @@ from modules.web.gate.body import BodyGuard
 from modules.web.gate.clients import MAX_CLIENTS, ClientLimits, Clients
 from modules.web.gate.refusal import Refused
 from tests.conftest import free_port
+from tests.support.coroutines import finish
 from tests.web.test_gate import LOCAL, config
 
 FAR, HERE = "192.0.2.7", "127.0.0.1"
@@ -115,7 +115,7 @@ def test_bodies_of_all_clients_share_one_memory():
         assert (await third.receive())["type"] == "http.request"
         third.close()
 
-    asyncio.run(run())
+    finish(run())
     assert counted.buffered == 0
 
 
@@ -142,7 +142,7 @@ def test_every_request_gives_its_memory_back_however_it_ends():
         pass
 
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(gate(scope, receive, send))
+        finish(gate(scope, receive, send))
     assert gate.clients.buffered == 0
     assert gate.clients._buckets[FAR].open_requests == 0
 

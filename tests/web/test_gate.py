@@ -17,6 +17,7 @@ from modules.web.gate.headers import page_policy, without_external_parts
 from modules.web.gate.hosts import HostList
 from modules.web.gate.login import Links, Login, parse_users
 from modules.web.gate.origins import OriginRule
+from tests.support.coroutines import finish
 
 LOCAL = {"host": "127.0.0.1:7860"}
 
@@ -62,7 +63,7 @@ def call(method="GET", path="/", headers=None, body=(b"",), gate=None, query=b""
         sent.append(message)
 
     door = gate if isinstance(gate, Gate) else Gate(echo, gate or config())
-    asyncio.run(door(scope, receive, send))
+    finish(door(scope, receive, send))
     found = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
     return sent[0]["status"], found, b"".join(m.get("body", b"") for m in sent[1:])
 
@@ -90,7 +91,7 @@ def connect(headers=None, gate=None, path="/live/ws"):
 
     door = gate if isinstance(gate, Gate) else Gate(app, gate or config())
     door.app = app
-    asyncio.run(door(scope, receive, send))
+    finish(door(scope, receive, send))
     return bool(reached)
 
 
@@ -143,7 +144,7 @@ def test_two_host_headers_are_refused():
 
         await Gate(echo, config())(scope, None, send)
 
-    asyncio.run(run())
+    finish(run())
     assert sent[0]["status"] == 400
 
 

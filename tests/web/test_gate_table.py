@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import re
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from modules.web.compose import build_context
 from modules.web.exposure import gate_config
 from modules.web.gate.attempts import Attempts
 from modules.web.gradio_door import GradioDoor
+from tests.support.coroutines import finish
 from tests.web import gates
 
 FAR = ("192.0.2.7", 40000)
@@ -100,7 +100,7 @@ def ask(gate, method, path, **headers):
     gate.clients._buckets.clear()
     gate.door.attempts = Attempts()
     try:
-        asyncio.run(gate(scope, receive, send))
+        finish(gate(scope, receive, send))
     finally:
         gate.app = app
     if reached:

@@ -98,4 +98,4 @@ def test_unknown_kinds_are_refused(studio: Studio) -> None:
     result = Result()
     studio._listen = result.events.append
     studio.engine.run(prepared, JobControl(prepared.id))
-    assert "'video' is not known. Allowed: txt2img, img2img, extras." in result.failed.message
+    assert "'video' is not known. Allowed: txt2img, img2img, extras, " in result.failed.message
