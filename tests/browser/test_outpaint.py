@@ -61,7 +61,7 @@ def test_one_side_grows_and_the_result_grows_again(page: Page) -> None:
     open_tab(page, "outpaint")
     page.set_input_files("#outpaint_frame_file", png())
     still = {f"outpaint__{side}": 0 for side in ("left", "up", "down")}
-    fill_tab(page, "outpaint", **QUICK, **still, outpaint__right=32)
+    fill_tab(page, "outpaint", **QUICK, **still, outpaint__right=32, seed=7)
     job = generated(page, "outpaint")
     assert job["state"] == "done", job["error"]
     assert (job["images"][0]["width"], job["images"][0]["height"]) == (96, 64)
@@ -73,7 +73,8 @@ def test_one_side_grows_and_the_result_grows_again(page: Page) -> None:
     assert sum(sides(page).values()) == 0
     job = result_of(page, "outpaint", "#outpaint_uncrop")
     assert job["request"]["outpaint"]["uncrop"] is True
-    assert job["images"][0]["height"] > 64
+    # Which sides cut the subject off depends on what the model drew; one of them at least does.
+    assert job["images"][0]["width"] * job["images"][0]["height"] > 96 * 64
     page.get_by_role("button", name="Back to the picture before").click()
     expect(page.locator(f"{FRAME} .size")).to_have_text("64 × 64")
     page.get_by_role("button", name="Take the picture away").click()

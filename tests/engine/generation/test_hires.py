@@ -75,7 +75,10 @@ def test_the_six_latent_upscalers_give_six_pictures(studio: Studio) -> None:
         for way in LATENT_UPSCALINGS
     }
     assert len(made) == 6
-    assert len({picture.tobytes() for picture in made.values()}) == 6
+    # When enlarging, bilinear with and without antialiasing differ by rounding at most.
+    plain = [picture for name, picture in made.items() if name != "Latent (antialiased)"]
+    assert len({picture.tobytes() for picture in plain}) == 5
+    assert difference(made["Latent"], made["Latent (antialiased)"]) <= 1
     assert all(picture.shape == (104, 104, 3) for picture in made.values())
     unnamed = studio.picture(**{**HIRES, "hr_scale": 1.625}, steps=3)
     assert difference(unnamed, made["Latent"]) == 0
