@@ -88,7 +88,9 @@ def test_all_pictures_of_a_batch_come_as_one_archive(page: Page, server) -> None
     page.locator("#txt2img_gallery .tile").nth(1).click()
     page.click("#save_txt2img")
     expect(page.locator(".easel-toast.success").filter(has_text="log")).to_be_visible()
-    assert (server.data_dir / "log" / "images" / job["images"][1]["name"]).is_file()
+    kept = server.data_dir / "log" / "images"
+    assert (kept / job["images"][1]["name"]).is_file()
+    assert job["images"][1]["name"] in (kept / "log.csv").read_text(encoding="utf-8")
 
 
 def test_a_picture_stays_with_its_tab_over_a_reload(page: Page) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from modules.engine.generation.batching import BatchingChoice
 from modules.engine.generation.context import Emit, JobContext, StepCount
 from modules.engine.generation.control import JobControl, StopSampling
@@ -17,7 +19,7 @@ from modules.engine.generation.walk import Walk
 from modules.requests.prepared import PreparedJob
 
 
-class PictureJob:
+class PictureJob(ABC):
     """Carries out one job on loaded models. Subclasses say what a batch is."""
 
     def __init__(
@@ -78,12 +80,13 @@ class PictureJob:
         if advice:
             self._context.warn(advice)
 
+    @abstractmethod
     def _prepare(self) -> None:
         """What is done once, before the first batch."""
 
+    @abstractmethod
     def _make_batch(self, batch: BatchSpec, state: BatchState, count: StepCount) -> None:
         """Make the pictures of one batch and hand them over."""
-        raise NotImplementedError
 
     def _begin_batch(self, batch: BatchSpec) -> None:
         state = BatchState(

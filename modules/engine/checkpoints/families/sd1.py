@@ -10,7 +10,6 @@ import torch
 
 from modules.catalog.families import FolderFacts, sd1
 from modules.catalog.header import Header
-from modules.catalog.parts import TextFile, text_files, text_model
 from modules.catalog.sidecar import Sidecar
 from modules.engine.checkpoints.components import ComponentPlan
 from modules.engine.checkpoints.families import folder_parts, vae_file
@@ -19,7 +18,7 @@ from modules.engine.checkpoints.families.base import FamilyAdapter, ModelPlan, P
 from modules.engine.checkpoints.families.guided import of_step, told_guidance
 from modules.engine.checkpoints.families.single_file import (
     defaults_of,
-    no_text_encoder,
+    only_text_file,
     planned,
     planned_text,
     planned_vae,
@@ -97,7 +96,7 @@ class Sd1Loader:
         defaults, told = configs / "sd15", told_by(header.path, sidecar)
         names = unet_names(header)
         unet = planned(header.path, "unet", "UNet", lambda: _unet(names, defaults), told)
-        text = _text_file(header, unet, configs)
+        text = only_text_file(header, TEXT, unet, configs, "CLIP-L", "clip_l.safetensors")
         components = {
             "unet": unet,
             "text_encoder": planned_text(
@@ -141,15 +140,3 @@ class Sd1Loader:
 def _unet(names: Names, defaults: Path) -> tuple[dict[str, Any], Names]:
     read = read_original_unet(names, defaults_of(defaults, "unet"))
     return read.config, read.names
-
-
-def _text_file(header: Header, unet: ComponentPlan, configs: Path) -> TextFile:
-    """The text encoder inside the file, else one of the right width that lies around."""
-    inside = text_model(header, TEXT)
-    if inside is not None:
-        return inside
-    width = unet.config.get("cross_attention_dim")
-    for file in text_files(header.path, configs):
-        if file.width == width:
-            return file
-    raise no_text_encoder(header, "CLIP-L", "clip_l.safetensors")

@@ -12,7 +12,6 @@ import torch
 
 from modules.catalog.families import FolderFacts, sd2
 from modules.catalog.header import Header
-from modules.catalog.parts import TextFile, text_files, text_model
 from modules.catalog.sidecar import Sidecar
 from modules.engine.checkpoints.components import ComponentPlan
 from modules.engine.checkpoints.families import folder_parts, sd1, unclip, vae_file
@@ -20,7 +19,7 @@ from modules.engine.checkpoints.families.base import ModelPlan, PictureFacts
 from modules.engine.checkpoints.families.guided import of_step, told_guidance
 from modules.engine.checkpoints.families.single_file import (
     defaults_of,
-    no_text_encoder,
+    only_text_file,
     planned,
     planned_text,
     planned_vae,
@@ -150,7 +149,7 @@ class Sd2Loader:
             scheduler = {"prediction_type": VELOCITY, **scheduler}
         kind = scheduler.get("prediction_type")
         unet = planned(header.path, "unet", "UNet", lambda: _unet(names, defaults, kind), told)
-        text = _text_file(header, unet, configs)
+        text = only_text_file(header, TEXT, unet, configs, "OpenCLIP ViT-H", "clip_h.safetensors")
         components = {
             "unet": unet,
             "text_encoder": planned_text(
@@ -234,15 +233,3 @@ def _unet(names: Names, defaults: Path, kind: str | None) -> tuple[dict[str, Any
     if _LABEL in names:
         read.config["class_embed_type"] = "projection"
     return read.config, read.names
-
-
-def _text_file(header: Header, unet: ComponentPlan, configs: Path) -> TextFile:
-    """The text encoder inside the file, else one of the right width that lies around."""
-    inside = text_model(header, TEXT)
-    if inside is not None:
-        return inside
-    width = unet.config.get("cross_attention_dim")
-    for file in text_files(header.path, configs):
-        if file.width == width:
-            return file
-    raise no_text_encoder(header, "OpenCLIP ViT-H", "clip_h.safetensors")

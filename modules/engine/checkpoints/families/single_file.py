@@ -10,7 +10,7 @@ from modules.catalog.errors import UnreadableModelError, UnsupportedModelError
 from modules.catalog.folders import read_json
 from modules.catalog.header import Header
 from modules.catalog.original_config import read_original_config
-from modules.catalog.parts import OPEN_CLIP, TEXT_ENCODERS, TextFile
+from modules.catalog.parts import OPEN_CLIP, TEXT_ENCODERS, TextFile, text_files, text_model
 from modules.catalog.sidecar import Sidecar
 from modules.engine.checkpoints.components import ComponentPlan
 from modules.engine.checkpoints.families import vae_file
@@ -139,6 +139,25 @@ def planned_vae(
         )
     config = {**defaults_of(defaults, "vae"), **told.get("vae", {})}
     return vae_file.plan_names(header.path, names, config)
+
+
+def only_text_file(
+    header: Header, prefix: str, unet: ComponentPlan, configs: Path, what: str, usual: str
+) -> TextFile:
+    """The text encoder of a model that has one: inside the file below `prefix`, else one of the
+    width that the UNet attends to, from the folders for text encoders.
+
+    Raises:
+        UnsupportedModelError: there is none; the sentence names `what` and the `usual` file.
+    """
+    inside = text_model(header, prefix)
+    if inside is not None:
+        return inside
+    width = unet.config.get("cross_attention_dim")
+    for file in text_files(header.path, configs):
+        if file.width == width:
+            return file
+    raise no_text_encoder(header, what, usual)
 
 
 def no_text_encoder(header: Header, what: str, usual: str) -> UnsupportedModelError:
