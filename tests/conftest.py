@@ -111,12 +111,36 @@ def stop_server(server: RunningServer) -> None:
         server.process.wait()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests come last: Playwright keeps an event loop running in the main thread.
+FULL_TIMEOUT = 1800
+"""Seconds for a test marked ``full`` that names no limit of its own."""
 
-    ``asyncio.run`` in a later test of the same process would refuse to start a second one.
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--full``: the long tests too, those marked ``full``."""
+    parser.addoption("--full", action="store_true", help="run the long tests too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the long tests unless asked for them, and put the browser tests last.
+
+    Playwright keeps an event loop running in the main thread: ``asyncio.run`` in a later test of
+    the same process would refuse to start a second one.
     """
     items.sort(key=lambda item: "browser" in item.path.parts)
+    _leave_out_long_tests(config, items)
+
+
+def _leave_out_long_tests(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what is marked ``full``, unless ``--full`` or ``-m full`` was given."""
+    long = [item for item in items if item.get_closest_marker("full")]
+    if config.getoption("--full") or "full" in config.getoption("markexpr", ""):
+        for item in long:
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(FULL_TIMEOUT))
+    elif long:
+        left_out = set(long)
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=long)
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ commands
   merge     make one checkpoint of two or three
   convert   write a model in another form: .ckpt to .safetensors, a diffusers folder
   download  fetch a model file into its folder
-  test      run the tests; takes pytest's arguments
+  test      run the tests, with --full the long ones too; takes pytest's arguments
   bench     measure; takes names of groups and --json
   setup     make the environment and stop
   help      this text

@@ -126,6 +126,25 @@ def test_set_up_refuses_flags_it_does_not_know(capsys):
     assert "--fast" in capsys.readouterr().err
 
 
+@pytest.mark.full
+def test_long_tests_run_when_asked_for(request):
+    assert request.config.getoption("--full") or request.config.getoption("markexpr")
+
+
+@pytest.mark.parametrize(
+    ("words", "found"), [([], "deselected"), (["--full"], "1 passed"), (["-m", "full"], "1 passed")]
+)
+def test_long_tests_are_left_out_unless_asked_for(words, found):
+    words = ["-k", "test_long_tests_run_when", "-p", "no:cacheprovider", *words]
+    finished = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "tests/setup/test_launch.py", *words],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert found in finished.stdout
+
+
 def test_the_wrappers_are_three_lines():
     for name in ("webui.sh", "webui.bat"):
         assert len((ROOT / name).read_text().splitlines()) == 3
