@@ -40,6 +40,7 @@ from modules.web.rest.extras import extras_router
 from modules.web.rest.generation import generation_router
 from modules.web.rest.inputs import input_router
 from modules.web.rest.internal import internal_router
+from modules.web.rest.interrogate import interrogate_router
 from modules.web.rest.ledger import ledger_router
 from modules.web.rest.lists import list_router
 from modules.web.rest.models import model_router
@@ -67,6 +68,7 @@ ROUTERS = (
     stop_router,
     model_router,
     picture_router,
+    interrogate_router,
     input_router,
     job_router,
     batch_router,

@@ -58,6 +58,7 @@ GET /sd_extra_networks/thumb
 PAGE_ASKS = """
 POST /easel/v1/downloads/inspect
 POST /easel/v1/image-info
+POST /easel/v1/interrogate
 POST /easel/v1/prompt/check
 POST /internal/progress
 """

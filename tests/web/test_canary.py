@@ -106,7 +106,7 @@ def fields(schema, part):
     return part.get("properties", {})
 
 
-SLOW = ("/sdapi/v1/interrogate", "refresh", "/models/", "checkpoint", "server-")
+SLOW = ("/interrogate", "refresh", "/models/", "checkpoint", "server-")
 
 
 def test_no_field_of_a_body_leads_to_a_file(client, canaries, server):

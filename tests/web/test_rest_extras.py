@@ -104,9 +104,9 @@ def test_jobs_that_cannot_be_done_are_refused(client, body):
     assert answer.json()["detail"]
 
 
-def test_interrogating_needs_a_known_model_and_a_picture(client):
+@pytest.mark.parametrize("path", ["/sdapi/v1/interrogate", "/easel/v1/interrogate"])
+def test_interrogating_needs_a_known_model_and_a_picture(client, path):
     image = b64(photo())
-    path = "/sdapi/v1/interrogate"
     unknown = client.post(path, {"image": image, "model": "oracle"})
     assert (unknown.status, unknown.json()["detail"]) == (404, "Model not found")
     assert client.post(path, {"image": ""}).status == 404

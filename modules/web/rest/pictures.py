@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel
 
@@ -19,30 +19,18 @@ from modules.gallery import (
 )
 from modules.gallery.infotext import ParsedInfotext
 from modules.jobs.fetching import FetchRules
-from modules.jobs.inputs import StoredInput, is_reference
+from modules.jobs.inputs import is_reference
 from modules.jobs.pictures import decode_picture
 from modules.requests.errors import RequestError
-from modules.requests.events import Reply
 from modules.web.context import AppContext
-from modules.web.rest.answers import SafeJSON, error_answer
+from modules.web.rest.answers import SafeJSON
 from modules.web.rest.installed import leave_out_missing
-
-INTERROGATORS = {"clip": "clip", "deepdanbooru": "deepdanbooru", "deepbooru": "deepdanbooru"}
-INTERROGATE_SECONDS = 900.0
-"""The first call loads (and may download) the model."""
 
 
 class PngInfoBody(BaseModel):
     """The request of ``png-info``."""
 
     image: str
-
-
-class InterrogateBody(BaseModel):
-    """The request of ``interrogate``."""
-
-    image: str = ""
-    model: str = "clip"
 
 
 def picture_router(context: AppContext) -> APIRouter:
@@ -59,33 +47,6 @@ def picture_router(context: AppContext) -> APIRouter:
                 "items": info.items,
                 "parameters": a1111_parameters(info.parsed) if info.text else {},
             }
-        )
-
-    @router.post("/interrogate")
-    async def interrogate(body: InterrogateBody) -> Response:
-        """Words for a picture, by CLIP or DeepDanbooru."""
-        if not body.image:
-            raise HTTPException(404, "Image not found")
-        model = INTERROGATORS.get(body.model.lower())
-        if model is None:
-            raise HTTPException(404, "Model not found")
-        stored = await asyncio.to_thread(_kept, body.image)
-        reply = await asyncio.wrap_future(
-            context.jobs.between_jobs(lambda: _ask(model, str(stored.path)))
-        )
-        if not reply.ok:
-            sentence = str(reply.payload.get("error") or "The engine gave no answer.")
-            sentence = sentence.removeprefix("interrogate: ")
-            return error_answer(422, "RequestError", sentence, field="model")
-        return SafeJSON({"caption": str(reply.payload.get("caption") or "")})
-
-    def _kept(text: str) -> StoredInput:
-        return context.jobs.keep_input(picture_bytes(context, text))
-
-    def _ask(model: str, path: str) -> Reply:
-        options = context.options.as_dict()
-        return context.jobs.backend.request(
-            "interrogate", timeout=INTERROGATE_SECONDS, image=path, model=model, options=options
         )
 
     return router

@@ -88,7 +88,7 @@ async function interrogate(model, pressed) {
     if (mode() === "batch") return captions(model);
     const drawn = drawingOf();
     const image = await uploads.reference(await drawn.flat());
-    const { caption } = await api.post("/sdapi/v1/interrogate", { image, model });
+    const { caption } = await api.post("/easel/v1/interrogate", { image, model });
     const before = form.values(TAB).prompt ?? "";
     form.apply(TAB, { prompt: caption });
     toast.success(t("img2img.described"), {

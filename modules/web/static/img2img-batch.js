@@ -141,7 +141,7 @@ export async function captions(model) {
   const written = new Map();
   for (const file of files) {
     const image = await uploads.reference(file);
-    const { caption } = await api.post("/sdapi/v1/interrogate", { image, model });
+    const { caption } = await api.post("/easel/v1/interrogate", { image, model });
     const stem = file.name.replace(/\.[^.]*$/, "");
     let name = stem;
     for (let n = 2; written.has(`${name}.txt`); n += 1) name = `${stem} (${n})`;
