@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from modules.catalog import Catalog, vae_at
 from modules.jobs.backends.local import LocalBackend
+from modules.jobs.backends.watchdog import WatchLimits
 from modules.jobs.compose import DataFolderLock, build_jobs
 from modules.prompts import StyleBook, WildcardLibrary
 from modules.requests.limits import TEST_LIMITS
@@ -46,7 +47,12 @@ def _build(flags: Flags, paths: Paths, lock: DataFolderLock) -> AppContext:
     )
     styles = StyleBook(paths.styles_file)
     wildcards = WildcardLibrary(paths.wildcards)
-    backend = LocalBackend(paths, flags, options.as_dict())
+    backend = LocalBackend(
+        paths,
+        flags,
+        options.as_dict(),
+        limits=lambda: WatchLimits.allowing(options["engine_stall_seconds"]),
+    )
     jobs = build_jobs(
         paths,
         options,

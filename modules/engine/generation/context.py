@@ -103,7 +103,11 @@ class StepCount:
         self._expected = max(self._expected, self._before + steps) + (pictures - 1) * steps
 
     def begin(self, steps: int) -> StepCounter:
-        """A pass of ``steps`` steps begins; those of the passes before it are over."""
+        """A pass of ``steps`` steps begins; those of the passes before it are over.
+
+        It is told, because its steps may take much longer than those before.
+        """
+        self._context.working("sampling")(0, steps)
         before = self._before
         self._before += steps
         self._expected = max(self._expected, self._before)

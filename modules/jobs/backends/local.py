@@ -34,6 +34,7 @@ from modules.requests.events import (
     ModelReady,
     Reply,
     Step,
+    Working,
 )
 from modules.requests.prepared import PreparedJob
 from modules.settings.flags import Flags
@@ -77,20 +78,21 @@ class LocalBackend:
         flags: Flags,
         options: Mapping[str, Any] | None = None,
         *,
-        limits: WatchLimits | None = None,
+        limits: Callable[[], WatchLimits] = WatchLimits,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Nothing is started yet (see :meth:`start`).
 
         Args:
             options: settings the engine needs before its first job.
+            limits: when an engine counts as stuck, now.
             environment: replaces the inherited environment (tests).
         """
         self._command = engine_command(paths, flags, options or {})
         self._environment = engine_environment(environment)
         self._environment["PYTHONPATH"] = str(paths.root)
         self._root = paths.root
-        self._limits = limits or WatchLimits()
+        self._limits = limits
         self._state = threading.Condition()
         self._status = BackendStatus(state="stopped")
         self._child: EngineChild | None = None
@@ -336,7 +338,8 @@ class LocalBackend:
         if box is not None:
             box.put(event)
         elif run is not None and _concerns(run, event):
-            run.clock.progress(time.monotonic(), is_step=isinstance(event, Step))
+            is_step, is_stage = isinstance(event, Step), isinstance(event, Working)
+            run.clock.progress(time.monotonic(), is_step=is_step, is_stage=is_stage)
             run.events.put(event)
         self._tell(event)
 
@@ -413,9 +416,10 @@ class LocalBackend:
             self._judge(child, run, now)
 
     def _judge(self, child: EngineChild, run: _Run | None, now: float) -> None:
-        if silent(now, child.last_heard, child.ready, self._limits):
+        limits = self._limits()
+        if silent(now, child.last_heard, child.ready, limits):
             verdict = "The engine gave no sign of life any more and was ended."
-        elif run is not None and run.clock.stalled(now, self._limits):
+        elif run is not None and run.clock.stalled(now, limits):
             verdict = "The engine made no progress any more and was ended."
         else:
             return

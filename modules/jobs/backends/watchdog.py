@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from dataclasses import dataclass
+from statistics import median
+
+STEPS_KEPT = 64
+"""Of the newest steps, whose median is the usual one."""
 
 
 @dataclass(frozen=True)
@@ -15,9 +21,17 @@ class WatchLimits:
     """The same before torch is imported: slow disks and virus scanners hold imports up."""
     first_step: float = 1800.0
     """A running job without progress, before the length of its steps is known."""
-    step_factor: float = 20.0
-    step_allowance: float = 120.0
-    """A running job without progress: this many of its longest steps, plus so many seconds."""
+    step_factor: float = 10.0
+    step_allowance: float = 60.0
+    """A running job without progress: this many of its usual steps, plus so many seconds.
+    Infinite: a job is never ended for standing still."""
+
+    @classmethod
+    def allowing(cls, seconds: float) -> WatchLimits:
+        """The limits with another allowance for running jobs; 0 never ends one."""
+        if seconds <= 0:
+            return cls(first_step=math.inf, step_allowance=math.inf)
+        return cls(step_allowance=seconds, first_step=max(cls.first_step, seconds))
 
 
 class JobClock:
@@ -25,15 +39,20 @@ class JobClock:
 
     def __init__(self, now: float) -> None:
         self._last = now
-        self._longest = 0.0
-        self._steps = 0
+        self._begin_stage()
 
-    def progress(self, now: float, *, is_step: bool) -> None:
-        """Note that the job has moved on."""
-        if is_step and self._steps:
-            self._longest = max(self._longest, now - self._last)
-        self._steps += int(is_step)
+    def progress(self, now: float, *, is_step: bool, is_stage: bool = False) -> None:
+        """Note that the job has moved on; in another stage steps may take another time."""
+        if is_stage:
+            self._begin_stage()
+        if is_step and self._stepped:
+            self._steps.append(now - self._last)
+        self._stepped = self._stepped or is_step
         self._last = now
+
+    def _begin_stage(self) -> None:
+        self._stepped = False
+        self._steps: deque[float] = deque(maxlen=STEPS_KEPT)
 
     def pause(self, seconds: float) -> None:
         """Forget a time in which nothing could move (a sleeping machine)."""
@@ -41,8 +60,8 @@ class JobClock:
 
     def stalled(self, now: float, limits: WatchLimits) -> bool:
         """Whether the job has made no progress for too long."""
-        if self._longest:
-            allowed = limits.step_factor * self._longest + limits.step_allowance
+        if self._steps:
+            allowed = limits.step_factor * median(self._steps) + limits.step_allowance
         else:
             allowed = limits.first_step
         return now - self._last > allowed

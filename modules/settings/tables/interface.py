@@ -126,6 +126,15 @@ OPTIONS = (
     _system.choice(
         "auto_launch_browser", "Open the browser at start", "Local", "Disable|Local|Remote"
     ),
+    _system.whole(
+        "engine_stall_seconds",
+        "Replace an engine that hangs after so many seconds",
+        60,
+        0,
+        3600,
+        10,
+        help="Without progress, on top of the time of ten usual steps. 0: never.",
+    ),
     _system.flag(
         "list_hidden_files", "Load models and files in hidden directories", True, hidden=True
     ),

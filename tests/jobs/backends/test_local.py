@@ -194,7 +194,7 @@ def test_a_killed_engine_is_told_and_replaced(backend: LocalBackend, checkpoint:
 def test_an_engine_that_hangs_is_ended_by_the_watchdog(
     paths: Paths, flags: Flags, checkpoint: Path
 ) -> None:
-    hasty = LocalBackend(paths, flags, limits=WatchLimits(silence=3.0))
+    hasty = LocalBackend(paths, flags, limits=lambda: WatchLimits(silence=3.0))
     hasty.start()
     try:
         assert hasty.run(job("first", checkpoint), lambda event: None).ending == "done"

@@ -25,13 +25,31 @@ def test_a_job_without_a_first_step_has_its_own_limit() -> None:
     assert clock.stalled(51, LIMITS)
 
 
-def test_later_the_longest_step_sets_the_limit() -> None:
+def test_later_the_usual_step_sets_the_limit() -> None:
     clock = JobClock(now=0)
-    for now in (5, 7, 17, 18):
+    for now in (5, 7, 17, 19, 21):  # steps of 2, 10, 2 and 2 seconds
         clock.progress(now, is_step=True)
-    allowed = 18 + 3 * 10 + LIMITS.step_allowance
+    allowed = 21 + 3 * 2 + LIMITS.step_allowance
     assert not clock.stalled(allowed, LIMITS)
     assert clock.stalled(allowed + 1, LIMITS)
+
+
+def test_the_first_step_of_another_stage_may_take_longer_than_those_before() -> None:
+    clock = JobClock(now=0)
+    for now in (1, 2, 3):
+        clock.progress(now, is_step=True)
+    limits = WatchLimits(first_step=500, step_factor=3)
+    assert clock.stalled(100, limits)
+    clock.progress(3, is_step=False, is_stage=True)
+    assert not clock.stalled(500, limits)
+
+
+def test_the_limit_is_a_setting_and_0_switches_it_off() -> None:
+    limits = WatchLimits.allowing(120)
+    assert (limits.step_allowance, limits.step_factor) == (120, 10)
+    clock = JobClock(now=0)
+    assert not clock.stalled(1e9, WatchLimits.allowing(0))
+    assert clock.stalled(1e9, limits)
 
 
 def test_a_pause_of_the_whole_machine_is_not_the_jobs_fault() -> None:
