@@ -38,6 +38,7 @@ from modules.catalog.vaes import (
 )
 from modules.prompts.translation import Dictionary
 from modules.requests.errors import NotFoundInList, RequestError
+from modules.settings.damage import Told, only_logged
 from modules.settings.paths import Paths
 
 logger = logging.getLogger("easel.catalog")
@@ -64,14 +65,17 @@ class Catalog:
         default_checkpoint: str | None = None,
         default_vae: VaeInfo | None = None,
         hashing: bool = True,
+        damaged: Told = only_logged,
     ) -> None:
         """`default_checkpoint` is `--ckpt`, `default_vae` what "Automatic" means before any rule
-        (`--vae-path`); `hashing=False` is `--no-hashing`.
+        (`--vae-path`); `hashing=False` is `--no-hashing`; `damaged` hears of caches that cannot be
+        read.
         """
         self.paths = paths
         self.options = options
         self.hashing = hashing
-        self.hashes = HashCache(paths.cache / "hashes.json")
+        self.hashes = HashCache(paths.cache / "hashes.json", damaged=damaged)
+        self._damaged = damaged
         # A1111's extension for LyCORIS had a folder of its own.
         loras = (paths.lora, paths.models / "LyCORIS")
         self.networks = Networks(loras, paths.embeddings, paths.hypernetworks)
@@ -86,7 +90,7 @@ class Catalog:
         self._vaes: tuple[VaeInfo, ...] = ()
         self._stop = threading.Event()
         self._worker: threading.Thread | None = None
-        self.cards = CardIndex(paths, self.hashes, self._known)
+        self.cards = CardIndex(paths, self.hashes, self._known, damaged)
         self.hasher = BackgroundHasher(self.hashes)
 
     def checkpoints(self) -> list[CheckpointInfo]:
@@ -181,7 +185,8 @@ class Catalog:
     def loras_of_hashes(self, hashes: Iterable[str]) -> dict[str, str]:
         """The name in prompts of the LoRA of each hash, for those that are here and were hashed."""
         named = (self.options or {}).get("lora_preferred_name", "Alias from file")
-        infos = self.networks.loras_of_hashes(hashes, network_hashes(self.paths.cache))
+        cache = network_hashes(self.paths.cache, self._damaged)
+        infos = self.networks.loras_of_hashes(hashes, cache)
         by_alias = named != "Filename"
         return {digest: info.alias if by_alias else info.name for digest, info in infos.items()}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from modules.catalog.header import open_regular
 from modules.settings.atomic import write_json
+from modules.settings.damage import ANEW, Damage, Told, only_logged, set_aside
 
 logger = logging.getLogger("easel.catalog")
 
@@ -30,9 +31,15 @@ class HashingStopped(Exception):  # noqa: N818 - an order from outside, not a fa
 class HashCache:
     """The hashes on disk. Two processes may use one file: each re-reads it before it writes."""
 
-    def __init__(self, file: Path, digest: Digest | None = None) -> None:
-        """`digest` is what is kept of a file: the sha256 of all of it, unless it says otherwise."""
+    def __init__(
+        self, file: Path, digest: Digest | None = None, damaged: Told = only_logged
+    ) -> None:
+        """`digest` is what is kept of a file: the sha256 of all of it, unless it says otherwise.
+
+        `damaged` hears of it when the hashes cannot be read.
+        """
         self.file = file
+        self._damaged = damaged
         self._digest = digest or hash_file
         self._lock = threading.Lock()
         self._entries: dict[str, dict[str, Any]] = {}
@@ -92,8 +99,12 @@ class HashCache:
         try:
             files = json.loads(self.file.read_text(encoding="utf-8"))["files"]
             self._entries = {k: v for k, v in files.items() if _is_entry(v)}
-        except (OSError, ValueError, KeyError, AttributeError, TypeError):
-            logger.warning("%s is damaged and will be made anew", self.file.name)
+        except OSError as error:
+            logger.warning("%s cannot be read: %s", self.file.name, error)
+            self._entries = {}
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+            aside = set_aside(self.file)
+            self._damaged(Damage(self.file.name, aside.name if aside else "", ANEW))
             self._entries = {}
         self._stamp = stamp
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from modules.catalog.hashes import BLOCK, HashCache, HashingStopped, hash_file
 from modules.catalog.header import open_regular
 from modules.catalog.weights import is_safetensors
+from modules.settings.damage import Told, only_logged
 
 
-def network_hashes(cache: Path) -> HashCache:
+def network_hashes(cache: Path, damaged: Told = only_logged) -> HashCache:
     """The hashes of networks, kept in a file of their own below the cache folder."""
-    return HashCache(cache / "network_hashes.json", hash_network)
+    return HashCache(cache / "network_hashes.json", hash_network, damaged)
 
 
 def hash_network(path: Path, stop: Callable[[], bool] = lambda: False) -> str:

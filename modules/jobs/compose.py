@@ -15,6 +15,7 @@ from modules.jobs.service import JobService
 from modules.jobs.store import DatabaseUnusable, JobStore
 from modules.prompts import StyleBook, WildcardLibrary
 from modules.requests.limits import Limits
+from modules.settings.notices import NoticeBoard
 from modules.settings.paths import Paths
 from modules.settings.store import OptionStore
 
@@ -74,13 +75,15 @@ def build_jobs(
     write_params: bool = True,
     ceiling: Limits | None = None,
     confined: bool = False,
+    notices: NoticeBoard | None = None,
 ) -> JobService:
     """The service over its database; ``start()`` begins the work.
 
     ``limits`` bound the queue and ``ceiling`` each job, whatever the settings allow; ``confined``
-    lets nobody choose a folder outside the outputs.
+    lets nobody choose a folder outside the outputs; ``notices`` hears what people should know.
     """
-    store = JobStore(database or paths.database)
+    notices = notices or NoticeBoard()
+    store = JobStore(database or paths.database, notices.damaged)
     keeper = ResultKeeper(paths, store, version, write_params)
     preparer = Preparer(options, catalog, styles, wildcards, InputStore(paths), ceiling, confined)
     return JobService(store, preparer, backend, keeper, limits)

@@ -22,6 +22,8 @@ from modules.jobs.records import (
     JobRecord,
     UnknownJob,
 )
+from modules.jobs.salvage import check_whole, is_damage, salvage
+from modules.settings.damage import ANEW, READABLE, Damage, Told, only_logged, set_aside
 
 log = logging.getLogger("easel.jobs")
 
@@ -81,13 +83,14 @@ class JobStore:
     ``synchronous=FULL``: when ``add`` returns, the job survives a power cut.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file; a damaged one is set aside.
+    def __init__(self, path: Path, damaged: Told = only_logged) -> None:
+        """Open or make the file; a damaged one is set aside, and ``damaged`` hears of it.
 
         Raises:
             DatabaseUnusable: it cannot be opened or written.
         """
         self.path = path
+        self._damaged = damaged
         self._lock = threading.RLock()
         try:
             self._connection = self._open()
@@ -98,19 +101,16 @@ class JobStore:
         try:
             return self._connect()
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+            if not is_damage(error):
                 raise
-            aside = self.path.with_name(
-                f"{self.path.name}.corrupt-{time.strftime('%Y%m%d-%H%M%S')}"
-            )
-            log.error(
-                "%s is damaged (%s) and was set aside as %s", self.path.name, error, aside.name
-            )
-            for suffix in ("", "-wal", "-shm"):
-                part = self.path.with_name(self.path.name + suffix)
-                if part.exists():
-                    part.replace(aside.with_name(aside.name + suffix))
-            return self._connect()
+            log.error("%s is damaged: %s", self.path.name, error)
+            aside = set_aside(self.path)
+            if aside is None:
+                raise
+            connection = self._connect()
+            saved = salvage(aside, connection)
+            self._damaged(Damage(self.path.name, aside.name, READABLE if saved else ANEW))
+            return connection
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -122,6 +122,7 @@ class JobStore:
             connection.executescript(SCHEMA)
             connection.executescript(uses.SCHEMA)
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            check_whole(connection)
         except sqlite3.Error:
             connection.close()
             raise
@@ -138,10 +139,12 @@ class JobStore:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                # SQLite may have taken it back already, as it does on a full disk.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     # ---- jobs
 

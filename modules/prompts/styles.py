@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from modules.settings import atomic
+from modules.settings.damage import LAST_GOOD, READABLE, Damage, Told, only_logged, set_aside
 
 PLACEHOLDER = "{prompt}"
 MAX_LENGTH = 1_000_000
@@ -84,11 +85,18 @@ def extract_style(style_text: str, prompt: str) -> str | None:
 class StyleBook:
     """The styles of one CSV file, read again whenever the file has changed on disk."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, damaged: Told = only_logged) -> None:
+        """`damaged` hears of a file that cannot be read in full; the file is set aside first."""
         self.path = Path(path)
+        self._damaged = damaged
         self._lock = threading.RLock()
         self._styles: dict[str, Style] = {}
         self._stamp: tuple[int, int] | None = None
+
+    @property
+    def last_good(self) -> Path:
+        """The copy of what was written last."""
+        return self.path.with_name(self.path.name + ".last-good")
 
     def names(self) -> list[str]:
         """Names in file order."""
@@ -175,13 +183,30 @@ class StyleBook:
 
     def _read(self) -> Iterable[Style]:
         try:
-            text = self.path.read_bytes().decode("utf-8-sig", "replace")
+            data = self.path.read_bytes()
         except FileNotFoundError:
             return []
         except OSError as error:
             log.warning("The styles file %s cannot be read: %s", self.path, error)
             return []
-        return list(_read_csv(text.replace("\x00", "")))
+        styles, whole = _read_csv(data)
+        if whole and (styles or data.strip() or not self.last_good.exists()):
+            return styles
+        return self._mended(styles)
+
+    def _mended(self, styles: list[Style]) -> list[Style]:
+        """What a damaged file is replaced by; the file itself is set aside first."""
+        instead = READABLE
+        if not styles and self.last_good.is_file():
+            styles, instead = _read_csv(self.last_good.read_bytes())[0], LAST_GOOD
+        aside = set_aside(self.path, copy=True)
+        self._damaged(Damage(self.path.name, aside.name if aside else "", instead))
+        if aside is not None:
+            try:
+                self._write(styles)
+            except OSError as error:
+                log.warning("%s cannot be written anew: %s", self.path.name, error)
+        return styles
 
     def _write(self, styles: Iterable[Style]) -> None:
         buffer = io.StringIO(newline="")
@@ -191,19 +216,43 @@ class StyleBook:
             writer.writerow([_storable(getattr(style, column)) for column in _COLUMNS])
         atomic.write_text(self.path, "\ufeff" + buffer.getvalue())
         self._stamp = None
+        try:
+            atomic.write_text(self.last_good, "\ufeff" + buffer.getvalue())
+        except OSError as error:
+            log.warning("cannot keep a last good copy of %s: %s", self.path.name, error)
 
 
-def _read_csv(text: str) -> Iterator[Style]:
-    """Styles of a CSV text; the old column "text" is read as the prompt, rows without name skip."""
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+def _read_csv(data: bytes) -> tuple[list[Style], bool]:
+    """Styles of a CSV file, and whether all of it could be read.
+
+    The old column "text" is read as the prompt; rows without a name are left out.
+    """
+    text = data.decode("utf-8-sig", "replace")
+    whole = "\ufffd" not in text or b"\xef\xbf\xbd" in data
+    whole = whole and "\x00" not in text
+    reader = csv.DictReader(io.StringIO(text.replace("\x00", ""), newline=""))
+    styles = []
     try:
         for row in reader:
             name = (row.get("name") or "").strip()
             if name:
                 prompt = row.get("prompt") or row.get("text") or ""
-                yield Style(name, prompt, row.get("negative_prompt") or "")
+                styles.append(Style(name, prompt, row.get("negative_prompt") or ""))
+        whole = whole and (not reader.fieldnames or "name" in reader.fieldnames)
     except csv.Error as error:
         log.warning("The styles file is damaged in line %d: %s", reader.line_num, error)
+        whole = False
+    return styles, whole and not _breaks_off(text)
+
+
+def _breaks_off(text: str) -> bool:
+    """Whether the text ends within quotes, as a file does that was cut short."""
+    try:
+        for _ in csv.reader(io.StringIO(text, newline=""), strict=True):
+            pass
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
 
 
 def _storable(text: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from modules.settings import atomic
+from modules.settings.damage import DEFAULTS, LAST_GOOD, Damage, Told, only_logged, set_aside
 from modules.settings.options import Option, OptionError, OptionTable
 
 log = logging.getLogger("easel.settings")
@@ -26,13 +26,25 @@ class OptionStore:
     they are and written back.
     """
 
-    def __init__(self, path: Path, table: OptionTable, *, use_file: bool = True) -> None:
-        """`use_file=False` is `--safe-mode`: the file is neither read nor written."""
+    def __init__(
+        self,
+        path: Path,
+        table: OptionTable,
+        *,
+        use_file: bool = True,
+        damaged: Told = only_logged,
+    ) -> None:
+        """`use_file=False` is `--safe-mode`: the file is neither read nor written.
+
+        ``damaged`` hears of a file that cannot be read.
+        """
         self.path = path
         self.table = table
         self.use_file = use_file
-        self.notices: list[str] = []
-        """What went wrong while reading, one sentence each, for a banner."""
+        self.remarks: list[str] = []
+        """What else was found while reading, one sentence each, for a banner."""
+        self.damage: Damage | None = None
+        self._damaged = damaged
         self._lock = threading.RLock()
         self._subscribers: list[Subscriber] = []
         self._unknown: dict[str, Any] = {}
@@ -40,6 +52,11 @@ class OptionStore:
         self._stored: dict[str, Any] = {}
         """What the file holds; in ``_values``, some keys may differ until the program ends."""
         self._read()
+
+    @property
+    def notices(self) -> list[str]:
+        """Everything that went wrong while reading, one sentence each."""
+        return [*([self.damage.sentence] if self.damage else []), *self.remarks]
 
     @property
     def last_good(self) -> Path:
@@ -133,17 +150,18 @@ class OptionStore:
 
     def _read(self) -> None:
         if not self.use_file:
-            self.notices.append(
+            self.remarks.append(
                 f"Safe mode: all settings begin with their defaults; {self.path.name} is left as "
                 "it is, and changes last until Easel ends."
             )
             return
         stored = self._read_file(self.path)
         if stored is None and self.path.exists():
-            self._set_aside()
+            aside = set_aside(self.path)
             stored = self._read_file(self.last_good)
-            source = "the last good copy was taken" if stored is not None else "defaults were taken"
-            self.notices.append(f"{self.path.name} could not be read and was set aside; {source}.")
+            instead = DEFAULTS if stored is None else LAST_GOOD
+            self.damage = Damage(self.path.name, aside.name if aside else "", instead)
+            self._damaged(self.damage)
         for key, value in (stored or {}).items():
             self._take_stored(key, value)
 
@@ -155,7 +173,7 @@ class OptionStore:
         try:
             self._values[key] = self._stored[key] = option.check(value)
         except OptionError as error:
-            self.notices.append(f"{self.path.name}: {error.sentence} The default was taken.")
+            self.remarks.append(f"{self.path.name}: {error.sentence} The default was taken.")
 
     def _read_file(self, path: Path) -> dict[str, Any] | None:
         try:
@@ -165,14 +183,6 @@ class OptionStore:
                 log.warning("settings file %s cannot be read: %s", path.name, error)
             return None
         return stored if isinstance(stored, dict) else None
-
-    def _set_aside(self) -> None:
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        aside = self.path.with_name(f"{self.path.name}.corrupt-{stamp}")
-        try:
-            self.path.replace(aside)
-        except OSError as error:
-            log.warning("cannot set %s aside: %s", self.path.name, error)
 
     def _to_store(self, clean: Mapping[str, Any]) -> dict[str, Any]:
         """The values that the file does not hold yet; a default needs no line of its own."""

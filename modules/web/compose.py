@@ -9,6 +9,7 @@ from modules.jobs.compose import DataFolderLock, build_jobs
 from modules.prompts import StyleBook, WildcardLibrary
 from modules.requests.limits import TEST_LIMITS
 from modules.settings.flags import Flags
+from modules.settings.notices import Notice, NoticeBoard
 from modules.settings.paths import Paths
 from modules.settings.store import OptionStore
 from modules.settings.tables import build_table
@@ -37,15 +38,24 @@ def build_context(flags: Flags) -> AppContext:
 
 
 def _build(flags: Flags, paths: Paths, lock: DataFolderLock) -> AppContext:
-    options = OptionStore(paths.config_file, build_table(), use_file=not flags.safe_mode)
+    notices = NoticeBoard()
+    options = OptionStore(
+        paths.config_file,
+        build_table(),
+        use_file=not flags.safe_mode,
+        damaged=notices.damaged,
+    )
+    for number, remark in enumerate(options.remarks):
+        notices.add(Notice(f"settings:{number}", remark))
     catalog = Catalog(
         paths,
         options,
         default_checkpoint=flags.ckpt,
         default_vae=vae_at(flags.vae_path) if flags.vae_path else None,
         hashing=not flags.no_hashing,
+        damaged=notices.damaged,
     )
-    styles = StyleBook(paths.styles_file)
+    styles = StyleBook(paths.styles_file, notices.damaged)
     wildcards = WildcardLibrary(paths.wildcards)
     backend = LocalBackend(
         paths,
@@ -64,11 +74,15 @@ def _build(flags: Flags, paths: Paths, lock: DataFolderLock) -> AppContext:
         write_params=not flags.no_prompt_history,
         ceiling=TEST_LIMITS if flags.test_mode else None,
         confined=is_open(flags),
+        notices=notices,
     )
     options.subscribe(
         lambda changes: jobs.fanout.publish(
             {"type": "options", "changed": {key: new for key, (_, new) in changes.items()}}
         )
+    )
+    notices.subscribe(
+        lambda: jobs.fanout.publish({"type": "notices", "notices": notices.to_json()})
     )
     return AppContext(
         flags=flags,
@@ -80,4 +94,5 @@ def _build(flags: Flags, paths: Paths, lock: DataFolderLock) -> AppContext:
         jobs=jobs,
         version=VERSION,
         lock=lock,
+        notices=notices,
     )

@@ -14,6 +14,7 @@ from modules.jobs.compose import DataFolderLock
 from modules.jobs.service import JobService
 from modules.prompts import PromptTokenizer, StyleBook, WildcardLibrary
 from modules.settings.flags import Flags
+from modules.settings.notices import NoticeBoard
 from modules.settings.paths import Paths
 from modules.settings.store import OptionStore
 
@@ -32,6 +33,8 @@ class AppContext:
     version: str
     lock: DataFolderLock
     """Held as long as the program works with the data folder."""
+    notices: NoticeBoard
+    """What the banner of the page says."""
     started: float = field(default_factory=time.time)
     boot: str = field(default_factory=lambda: secrets.token_hex(8))
     """Different for each server process, so that a page notices a restart."""

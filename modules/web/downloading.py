@@ -23,6 +23,7 @@ def build_downloads(context: AppContext) -> DownloadManager:
         allow_private=lambda: bool(context.options.get("download_private_addresses")),
         tell=tell,
         arrived=lambda path: refresh_catalog(context),
+        damaged=context.notices.damaged,
     )
     return manager
 

@@ -94,6 +94,7 @@ POST /easel/v1/models/load
 POST /easel/v1/models/refresh
 POST /easel/v1/models/reload
 POST /easel/v1/models/unload
+POST /easel/v1/notices/{notice_id}/dismiss
 POST /easel/v1/queue/clear-finished
 POST /easel/v1/queue/pause
 POST /easel/v1/queue/resume

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from modules.catalog.cards.facts import CardFacts
+from modules.settings.damage import ANEW, Damage, Told, only_logged, set_aside
 
 logger = logging.getLogger("easel.catalog")
 
@@ -25,8 +26,10 @@ CREATE TABLE IF NOT EXISTS facts (
 class FactStore:
     """Facts by path and stamp. A damaged or unwritable file only costs time: it is a cache."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, damaged: Told = only_logged) -> None:
+        """`damaged` hears of it when the file cannot be read."""
         self.file = file
+        self._damaged = damaged
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._known: dict[str, tuple[str, CardFacts]] | None = None
@@ -72,12 +75,13 @@ class FactStore:
                 rows = self._connection.execute("SELECT path, stamp, facts FROM facts").fetchall()
                 return {path: (stamp, _facts(text)) for path, stamp, text in rows}
             except (sqlite3.Error, OSError, ValueError, TypeError, AttributeError) as error:
-                logger.warning("%s is made anew: %s", self.file.name, error)
+                logger.warning("%s cannot be used: %s", self.file.name, error)
                 if self._connection is not None:
                     self._connection.close()
                     self._connection = None
-                if attempt == 1:
-                    self._discard()
+                if attempt == 1 and not _is_in_the_way(error):
+                    aside = set_aside(self.file)
+                    self._damaged(Damage(self.file.name, aside.name if aside else "", ANEW))
         return {}
 
     def _open(self) -> sqlite3.Connection:
@@ -96,13 +100,11 @@ class FactStore:
             raise
         return connection
 
-    def _discard(self) -> None:
-        for suffix in ("", "-wal", "-shm"):
-            file = self.file.with_name(self.file.name + suffix)
-            try:
-                file.unlink(missing_ok=True)
-            except OSError as error:
-                logger.warning("%s cannot be removed: %s", file.name, error)
+
+def _is_in_the_way(error: Exception) -> bool:
+    """Whether the file may be whole: a full disk, a folder that is not ours, another process."""
+    damaged = isinstance(error, sqlite3.OperationalError) and "malformed" in str(error)
+    return isinstance(error, (OSError, sqlite3.OperationalError)) and not damaged
 
 
 def _text(facts: CardFacts) -> str:

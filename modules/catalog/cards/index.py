@@ -19,6 +19,7 @@ from modules.catalog.checkpoints import CheckpointInfo
 from modules.catalog.hashes import HashCache
 from modules.catalog.user_metadata import change_user_metadata
 from modules.requests.errors import NotFoundInList
+from modules.settings.damage import Told, only_logged
 from modules.settings.paths import Paths
 
 logger = logging.getLogger("easel.catalog")
@@ -40,11 +41,12 @@ class CardIndex:
         paths: Paths,
         hashes: HashCache,
         checkpoints: Callable[[], Iterable[CheckpointInfo]],
+        damaged: Told = only_logged,
     ) -> None:
         self.paths = paths
         self._hashes = hashes
         self._checkpoints = checkpoints
-        self._store = FactStore(paths.cache / "cards.sqlite")
+        self._store = FactStore(paths.cache / "cards.sqlite", damaged)
         self._lock = threading.RLock()
         self._pages: dict[str, tuple[int, dict[str, Card]]] = {}
         self._views: dict[str, PageView] = {}

@@ -21,6 +21,7 @@ from modules.catalog.hashes import HashCache
 from modules.catalog.user_metadata import change_user_metadata, read_user_metadata
 from modules.requests.errors import RequestError
 from modules.settings.atomic import write_json
+from modules.settings.damage import ANEW, Damage, Told, only_logged, set_aside
 from modules.settings.paths import Paths
 
 log = logging.getLogger("easel.catalog")
@@ -113,10 +114,15 @@ class DownloadManager:
         arrived: Callable[[Path], None] = lambda path: None,
         *,
         remembers: bool = True,
+        damaged: Told = only_logged,
     ) -> None:
-        """`remembers=False` is for a process beside a server, whose list it must not touch."""
+        """`remembers=False` is for a process beside a server, whose list it must not touch.
+
+        `damaged` hears of files of ours that cannot be read.
+        """
         self.paths = paths
-        self.tokens = TokenStore(paths.data / "tokens.json")
+        self._damaged = damaged
+        self.tokens = TokenStore(paths.data / "tokens.json", damaged)
         self._hashes = hashes
         self._allow_private = allow_private
         self._tell = tell
@@ -382,8 +388,12 @@ class DownloadManager:
             listed = [Download.from_json(entry) for entry in content]
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            log.warning("%s is damaged and will be made anew", self._file.name)
+        except OSError as error:
+            log.warning("%s cannot be read: %s", self._file.name, error)
+            return {}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            aside = set_aside(self._file)
+            self._damaged(Damage(self._file.name, aside.name if aside else "", ANEW))
             return {}
         broken_off = (WAITING, RUNNING)
         return {

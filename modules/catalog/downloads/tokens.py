@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from modules.requests.errors import NotFoundInList, RequestError
 from modules.settings.atomic import write_json
+from modules.settings.damage import ANEW, Damage, Told, only_logged, set_aside
 
 log = logging.getLogger("easel.catalog")
 
@@ -23,8 +24,10 @@ MAX_LENGTH = 400
 class TokenStore:
     """The tokens in `tokens.json`, readable by the owner alone."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, damaged: Told = only_logged) -> None:
+        """`damaged` hears of it when the file cannot be read."""
         self.file = file
+        self._damaged = damaged
         self._lock = threading.Lock()
 
     def known(self) -> dict[str, bool]:
@@ -73,9 +76,13 @@ class TokenStore:
             content = json.loads(self.file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, RecursionError):
-            log.warning("%s cannot be read", self.file.name)
+        except OSError as error:
+            log.warning("%s cannot be read: %s", self.file.name, error)
             return {}
+        except (ValueError, RecursionError):
+            content = None
         if not isinstance(content, dict):
+            aside = set_aside(self.file)
+            self._damaged(Damage(self.file.name, aside.name if aside else "", ANEW))
             return {}
         return {key: value for key, value in content.items() if isinstance(value, str)}

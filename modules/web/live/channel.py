@@ -132,6 +132,7 @@ def state_json(context: AppContext) -> dict[str, Any]:
         "jobs": queue + [jobs.brief(record) for record in reversed(recent)],
         "model": jobs.engine.model.to_json(),
         "engine": jobs.engine.engine_json(),
+        "notices": context.notices.to_json(),
     }
 
 

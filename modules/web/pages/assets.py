@@ -20,6 +20,7 @@ STYLESHEETS = (
     "base.css",
     "icons.css",
     "overlays.css",
+    "banner.css",
     "form.css",
     "output.css",
     "compare.css",

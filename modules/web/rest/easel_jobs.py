@@ -210,6 +210,11 @@ def job_router(context: AppContext) -> APIRouter:
         """Empty the list of finished jobs; pictures stay."""
         return SafeJSON({"removed": await asyncio.to_thread(jobs.clear_finished)})
 
+    @router.post("/notices/{notice_id}/dismiss")
+    async def dismiss(notice_id: str) -> Response:
+        """Take a line of the banner down, for everybody, until the program starts again."""
+        return SafeJSON({"dismissed": context.notices.dismiss(notice_id)})
+
     @router.get("/state")
     async def state() -> Response:
         """What the live channel says first."""

@@ -20,6 +20,7 @@ import "./img2img-area.js";
 import "./img2img-batch.js";
 import "./examples.js";
 import "./shapes.js";
+import "./banner.js";
 import "./status.js";
 import "./queue.js";
 import "./settings.js";

@@ -7,7 +7,7 @@ const LONGEST_WAIT = 5000;
 
 /**
  * Events: "snapshot", "queue", "job", "progress", "preview", "image", "warning", "model", "engine",
- * "options", "connection"; `event.detail` is the message.
+ * "options", "notices", "connection"; `event.detail` is the message.
  */
 class Live extends EventTarget {
   connected = false;
@@ -17,6 +17,7 @@ class Live extends EventTarget {
   recent = [];
   model = null;
   engine = null;
+  notices = [];
   preview = null;
   ready = false;
   #wait = FIRST_WAIT;
@@ -73,6 +74,7 @@ class Live extends EventTarget {
       this.recent = message.recent;
       this.model = message.model;
       this.engine = message.engine;
+      this.notices = message.notices ?? [];
       this.ready = true;
       this.#tell("snapshot", { ...message, restarted });
       return;
@@ -88,6 +90,8 @@ class Live extends EventTarget {
       return;
     } else if (type === "model" || type === "engine") {
       this[type] = message;
+    } else if (type === "notices") {
+      this.notices = message.notices;
     }
     this.#tell(type, message);
   }
@@ -121,8 +125,8 @@ class Live extends EventTarget {
   }
 
   #snapshot() {
-    const { paused, queue, running, recent, model, engine } = this;
-    return { paused, queue, running, recent, model, engine, restarted: false };
+    const { paused, queue, running, recent, model, engine, notices } = this;
+    return { paused, queue, running, recent, model, engine, notices, restarted: false };
   }
 
   #tell(kind, detail) {

@@ -56,7 +56,6 @@ class Settings extends HTMLElement {
     if (!found) return;
     this.groups = found.groups.filter((group) => group.options.length);
     this.frozen = Boolean(found.frozen);
-    for (const text of found.notices ?? []) toast.warning(text);
     this.chosen = this.groups[0]?.name ?? null;
     this.#draw();
   }
