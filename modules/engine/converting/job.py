@@ -12,10 +12,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from modules.catalog.hashes import HashCache
 from modules.engine.checkpoints.planning import plan_model
-from modules.engine.converting.settings import copy_notes
+from modules.engine.converting.settings import copy_notes, flow_notes
 from modules.engine.converting.to_file import file_terms
 from modules.engine.converting.to_folder import (
     check_possible,
@@ -86,9 +87,14 @@ class ConvertJob:
         metadata = {**_passed_on(model), "format": "pt"}
         digest = self._write(terms, self._part, metadata, self._target)
         self._hashes.remember(self._target, digest)
-        copy_notes(self._source, self._target)
+        copy_notes(self._source, self._target, self._flow_notes())
         dropped = len(model) - len({term.name for term in terms} & set(model))
         return self._written([self._target], sha256=digest, weights=len(terms), dropped=dropped)
+
+    def _flow_notes(self) -> dict[str, dict[str, Any]]:
+        if not self._source.is_dir():
+            return {}
+        return flow_notes(plan_model(self._source, None, self._paths.configs), self._paths.configs)
 
     def _to_folder(self) -> Written:
         if self._target.exists():

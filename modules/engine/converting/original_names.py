@@ -10,6 +10,7 @@ from modules.catalog.errors import UnsupportedModelError
 from modules.engine.checkpoints.components import ComponentPlan, Source
 from modules.engine.checkpoints.families import ModelPlan
 from modules.engine.checkpoints.layouts.original_unet import ENDS, RESIDUAL
+from modules.engine.converting.transformer_pieces import flux_pieces, mmdit_pieces, text_pieces
 from modules.engine.merging.pieces import Piece
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
@@ -17,6 +18,7 @@ CLIP_1, OPEN_CLIP_2 = "cond_stage_model.transformer.text_model.", "cond_stage_mo
 FIRST_XL = "conditioner.embedders.0.transformer.text_model."
 SECOND_XL = "conditioner.embedders.1.model."
 REFINER = "conditioner.embedders.0.model."
+FLUX_VAE = "vae."
 SD2_LAYERS = 24
 """The last of them is never used, and folders do not have it."""
 
@@ -31,15 +33,16 @@ def original_pieces(plan: ModelPlan) -> Pieces:
         UnsupportedModelError: the family has no single file in this layout, or weights of unknown
             names.
     """
-    writers = {"sd1": _sd1, "sd2": _sd2, "sdxl": _sdxl}
-    if plan.family not in writers:
+    if plan.family not in _WRITERS:
         reason = f"is a folder of the family {plan.family}, which cannot be made one file yet"
         raise UnsupportedModelError(plan.path, reason)
+    network, texts = _WRITERS[plan.family]
+    vae = FLUX_VAE if plan.family == "flux" else VAE
     try:
         pieces = {
-            **_below(UNET, unet_pieces(plan.components["unet"].sources)),
-            **_below(VAE, vae_pieces(plan.components["vae"].sources)),
-            **writers[plan.family](plan.components),
+            **_below(UNET, network(plan.components["unet"].sources)),
+            **_below(vae, vae_pieces(plan.components["vae"].sources)),
+            **texts(plan.components),
         }
     except KeyError as error:
         reason = f"has a weight that the original layout does not know ({error})"
@@ -140,6 +143,16 @@ def _renamed(name: str, table: Mapping[str, str], inner: Callable[[str, str], st
             return f"{table[prefix]}.{inner(prefix, '.'.join(parts[length:]))}"
     raise KeyError(name)
 
+
+_Network = Callable[[Mapping[str, Source]], Pieces]
+_Texts = Callable[[Mapping[str, ComponentPlan]], Pieces]
+_WRITERS: Mapping[str, tuple[_Network, _Texts]] = {
+    "sd1": (unet_pieces, _sd1),
+    "sd2": (unet_pieces, _sd2),
+    "sdxl": (unet_pieces, _sdxl),
+    "sd3": (mmdit_pieces, text_pieces),
+    "flux": (flux_pieces, text_pieces),
+}
 
 # ---- the VAE
 

@@ -14,20 +14,25 @@ from modules.catalog.folders import read_json
 from modules.engine.checkpoints.components import ComponentPlan, build_empty, fill, materialise
 from modules.engine.checkpoints.families import LOADERS, ModelPlan
 from modules.engine.converting.to_file import CONVERTED, FORMATS
+from modules.engine.converting.transformer_pieces import t5_name
 from modules.engine.merging.merge import Term
 from modules.engine.merging.pieces import Piece
 from modules.settings.atomic import write_json
 
-SHIPPED = {"sd1": "sd15", "sd2": "sd2", "sdxl": "sdxl"}
+SHIPPED = {"sd1": "sd15", "sd2": "sd2", "sdxl": "sdxl", "sd3": "sd3", "flux": "flux"}
 """Folders of `configs` by family."""
 VERSION = "0.42.1"
 """Of diffusers, whose configurations these are."""
 _CLASSES = {
     "unet": ("diffusers", "UNet2DConditionModel"),
+    "sd3_transformer": ("diffusers", "SD3Transformer2DModel"),
+    "flux_transformer": ("diffusers", "FluxTransformer2DModel"),
     "vae": ("diffusers", "AutoencoderKL"),
     "clip_text": ("transformers", "CLIPTextModel"),
     "clip_text_projection": ("transformers", "CLIPTextModelWithProjection"),
+    "t5_encoder": ("transformers", "T5EncoderModel"),
 }
+_MODEL_TYPES = {"t5_encoder": "t5"}
 _PIPELINES: Mapping[str, Mapping[int, str]] = {
     "sd1": {
         4: "StableDiffusionPipeline",
@@ -40,9 +45,27 @@ _PIPELINES: Mapping[str, Mapping[int, str]] = {
         5: "StableDiffusionDepth2ImgPipeline",
     },
     "sdxl": {4: "StableDiffusionXLPipeline", 9: "StableDiffusionXLInpaintPipeline"},
+    "sd3": {16: "StableDiffusion3Pipeline"},
+    "flux": {64: "FluxPipeline"},
 }
+_ABSENT: Mapping[str, tuple[str, ...]] = {
+    "sd1": ("safety_checker", "feature_extractor"),
+    "sd2": ("safety_checker", "feature_extractor"),
+    "sd3": ("text_encoder_3", "tokenizer_3", "image_encoder", "feature_extractor"),
+    "flux": ("image_encoder", "feature_extractor"),
+}
+"""Components that pipelines name and models do without."""
+_OUR_OWN: Mapping[str, tuple[str, ...]] = {
+    "flux_transformer": ("latent_channels", "sample_size"),
+    "scheduler": ("even",),
+}
+"""Values of configurations that diffusers' classes do not know, by component."""
 REFINER = "StableDiffusionXLImg2ImgPipeline"
-_PADDED_BY_ZERO = {"sd2": ("text_encoder",), "sdxl": ("text_encoder_2",)}
+_PADDED_BY_ZERO = {
+    "sd2": ("text_encoder",),
+    "sdxl": ("text_encoder_2",),
+    "sd3": ("text_encoder_2",),
+}
 """OpenCLIP fills texts up with "!", which is id 0."""
 WHOLE = "text_model."
 
@@ -82,24 +105,36 @@ def decided(plan: ModelPlan) -> ModelPlan:
 def folder_files(plan: ModelPlan, dtype: str) -> list[FolderFile]:
     """The weights, by the names of diffusers and transformers."""
     return [
-        FolderFile(f"{name}/{_stem(part)}.safetensors", tuple(_terms(part, dtype)))
+        FolderFile(f"{_place(name, part)}/{_stem(part)}.safetensors", tuple(_terms(part, dtype)))
         for name, part in plan.components.items()
     ]
 
 
+def _place(name: str, part: ComponentPlan) -> str:
+    """Name of a component in diffusers."""
+    return "transformer" if part.kind.endswith("_transformer") else name
+
+
 def _stem(part: ComponentPlan) -> str:
-    return "model" if part.kind.startswith("clip_text") else "diffusion_pytorch_model"
+    return "model" if _CLASSES[part.kind][0] == "transformers" else "diffusion_pytorch_model"
 
 
 def _terms(part: ComponentPlan, dtype: str) -> list[Term]:
-    text = part.kind.startswith("clip_text")
     terms = []
     for name, source in part.sources.items():
-        whole = not text or name.startswith((WHOLE, "text_projection."))
         piece = Piece.of(source, shape=_shape(part, name, source.shape))
         format_ = FORMATS.get(dtype, piece.dtype) if piece.dtype in CONVERTED else piece.dtype
-        terms.append(Term(name if whole else WHOLE + name, piece, format_))
+        terms.append(Term(_name(part, name), piece, format_))
     return sorted(terms, key=lambda term: term.name)
+
+
+def _name(part: ComponentPlan, name: str) -> str:
+    """A weight's name in the folder: transformers' models there have a wrapper around them."""
+    if part.kind == "t5_encoder":
+        return t5_name(name)
+    text = part.kind.startswith("clip_text")
+    whole = not text or name.startswith((WHOLE, "text_projection."))
+    return name if whole else WHOLE + name
 
 
 def _shape(part: ComponentPlan, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -111,29 +146,50 @@ def _shape(part: ComponentPlan, name: str, shape: tuple[int, ...]) -> tuple[int,
 def write_descriptions(plan: ModelPlan, folder: Path, configs: Path) -> None:
     """Everything of a folder but its weights."""
     for name, part in plan.components.items():
-        write_json(folder / name / "config.json", _config(part))
+        write_json(folder / _place(name, part) / "config.json", _config(part))
     scheduler = {
         "_class_name": _scheduler_class(plan, configs),
         "_diffusers_version": VERSION,
-        **plan.scheduler,
+        **_known("scheduler", plan.scheduler),
     }
+    if scheduler.get("prediction_type") == "flow":
+        del scheduler["prediction_type"]  # the class says it
     (folder / "scheduler").mkdir(parents=True, exist_ok=True)
     write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
     for name, tokenizer in plan.tokenizers.items():
         zero = name in _PADDED_BY_ZERO.get(plan.family, ())
-        _copy_tokenizer(tokenizer, folder / name.replace("text_encoder", "tokenizer"), zero=zero)
+        target = folder / name.replace("text_encoder", "tokenizer")
+        _copy_tokenizer(tokenizer, target, zero=zero)
+        if _is_t5(plan, name) and not (target / "tokenizer_config.json").exists():
+            write_json(target / "tokenizer_config.json", _T5_TOKENIZER)
     write_json(folder / "model_index.json", _index(plan, configs))
 
 
+_T5_TOKENIZER = {
+    "tokenizer_class": "T5Tokenizer",
+    "model_max_length": 512,
+    "extra_ids": 100,
+    "pad_token": "<pad>",
+    "eos_token": "</s>",
+    "unk_token": "<unk>",
+}
+
+
+def _is_t5(plan: ModelPlan, name: str) -> bool:
+    return plan.components[name].kind == "t5_encoder"
+
+
 def _config(part: ComponentPlan) -> dict[str, Any]:
-    config = dict(part.config)
-    if part.kind.startswith("clip_text"):
-        return {
-            **config,
-            "architectures": [_CLASSES[part.kind][1]],
-            "model_type": "clip_text_model",
-        }
-    return {"_class_name": _CLASSES[part.kind][1], "_diffusers_version": VERSION, **config}
+    library, class_name = _CLASSES[part.kind]
+    if library == "transformers":
+        model_type = _MODEL_TYPES.get(part.kind, "clip_text_model")
+        return {**part.config, "architectures": [class_name], "model_type": model_type}
+    config = _known(part.kind, part.config)
+    return {"_class_name": class_name, "_diffusers_version": VERSION, **config}
+
+
+def _known(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in _OUR_OWN.get(kind, ())}
 
 
 def _scheduler_class(plan: ModelPlan, configs: Path) -> str:
@@ -154,18 +210,19 @@ def _pipeline(plan: ModelPlan) -> str | None:
 
 def _index(plan: ModelPlan, configs: Path) -> dict[str, Any]:
     index: dict[str, Any] = {"_class_name": _pipeline(plan), "_diffusers_version": VERSION}
+    index |= {name: [None, None] for name in _ABSENT.get(plan.family, ())}
     for name, part in plan.components.items():
-        index[name] = list(_CLASSES[part.kind])
+        index[_place(name, part)] = list(_CLASSES[part.kind])
     for name in plan.tokenizers:
-        index[name.replace("text_encoder", "tokenizer")] = ["transformers", "CLIPTokenizer"]
+        tokenizer = "T5TokenizerFast" if _is_t5(plan, name) else "CLIPTokenizer"
+        index[name.replace("text_encoder", "tokenizer")] = ["transformers", tokenizer]
     index["scheduler"] = ["diffusers", _scheduler_class(plan, configs)]
     if plan.family == "sdxl":
         index["force_zeros_for_empty_prompt"] = "text_encoder" in plan.components
         if "text_encoder" not in plan.components:
             index |= {"text_encoder": [None, None], "tokenizer": [None, None]}
             index["requires_aesthetics_score"] = True
-    else:
-        index |= {"safety_checker": [None, None], "feature_extractor": [None, None]}
+    elif "safety_checker" in index:
         index["requires_safety_checker"] = False
     return index
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
 import torch
 
 from modules.catalog.errors import UnsupportedModelError, shown
+from modules.catalog.gguf import BLOCKS
 from modules.engine.checkpoints.components import Source
 from modules.engine.checkpoints.tensor_file import DTYPES, FLOATING, TensorFile
 
+UNFOLDED = "F16"
+"""Format of weights that a file holds quantised, or in eight bits with a factor."""
 BLOCK = 1024 * 1024
 """Numbers that are worked on at a time: 4 MB in float32, which processors' caches hold."""
 
@@ -31,20 +34,12 @@ class Piece:
 
     @classmethod
     def of(cls, *parts: Source, shape: tuple[int, ...] | None = None) -> Piece:
-        """The weight made of these parts.
+        """The weight made of these parts. Quantised ones count as float16, to which they unfold.
 
         Raises:
             UnsupportedModelError: its numbers are of a kind that cannot be computed with.
         """
-        names = {part.header.tensors[part.tensor].dtype for part in parts}
-        for part in parts:
-            dtype = part.header.tensors[part.tensor].dtype
-            if dtype not in DTYPES:
-                reason = f"has {shown(part.tensor)!r} quantised ({shown(dtype, 20)})"
-                raise UnsupportedModelError(part.header.path, reason)
-            if part.scale:
-                reason = f"has {shown(part.tensor)!r} in scaled fp8, which cannot be merged here"
-                raise UnsupportedModelError(part.header.path, reason)
+        names = {_plain(part) for part in parts}
         joined = names.pop() if len(names) == 1 else "F32"
         first = parts[0].shape
         if shape is None:
@@ -150,6 +145,9 @@ class Reader:
             file.check_unchanged()
 
     def _read(self, part: Source, low: int, high: int, length: int, into: torch.Tensor) -> None:
+        if part.scale:
+            self._scaled(part, low, high, length, into)
+            return
         file = self._file(part)
         everything = (low, high) == (0, length)
         if part.transposed:
@@ -161,11 +159,32 @@ class Reader:
         else:
             file.read_into(part.tensor, into, rows=list(_within(part, low, high)))
 
+    def _scaled(self, part: Source, low: int, high: int, length: int, into: torch.Tensor) -> None:
+        """Eight bits that come with a factor: multiplied in full."""
+        wide = torch.empty(into.shape, dtype=torch.float32)
+        self._read(replace(part, scale=""), low, high, length, wide)
+        into.copy_(wide.mul_(self._file(part).get(part.scale).float().reshape(())))
+
     def _file(self, part: Source) -> TensorFile:
         path = part.header.path
         if path not in self._files:
             self._files[path] = self._stack.enter_context(TensorFile(part.header))
         return self._files[path]
+
+
+def _plain(part: Source) -> str:
+    """The number format that a part is written in, of safetensors' names.
+
+    Raises:
+        UnsupportedModelError: its numbers are of a kind that cannot be computed with.
+    """
+    dtype = part.header.tensors[part.tensor].dtype
+    if part.scale or dtype in BLOCKS:
+        return UNFOLDED
+    if dtype not in DTYPES:
+        reason = f"has {shown(part.tensor)!r} quantised ({shown(dtype, 20)})"
+        raise UnsupportedModelError(part.header.path, reason)
+    return dtype
 
 
 def _within(part: Source, low: int, high: int) -> Iterator[tuple[int, int]]:

@@ -16,7 +16,7 @@ from modules.engine.checkpoints.layouts.mmdit import swapped
 from modules.engine.checkpoints.layouts.names import Names
 from modules.engine.checkpoints.layouts.original_unet import LayoutError
 
-_TOP: Mapping[str, str] = {
+TOP: Mapping[str, str] = {
     "img_in": "x_embedder",
     "txt_in": "context_embedder",
     "time_in.in_layer": "time_text_embed.timestep_embedder.linear_1",
@@ -28,7 +28,7 @@ _TOP: Mapping[str, str] = {
     "final_layer.linear": "proj_out",
     "final_layer.adaLN_modulation.1": "norm_out.linear",
 }
-_DOUBLE: Mapping[str, str] = {
+DOUBLE: Mapping[str, str] = {
     "img_mod.lin": "norm1.linear",
     "txt_mod.lin": "norm1_context.linear",
     "img_attn.norm.query_norm": "attn.norm_q",
@@ -42,17 +42,17 @@ _DOUBLE: Mapping[str, str] = {
     "txt_mlp.0": "ff_context.net.0.proj",
     "txt_mlp.2": "ff_context.net.2",
 }
-_DOUBLE_SPLIT: Mapping[str, tuple[str, str, str]] = {
+DOUBLE_SPLIT: Mapping[str, tuple[str, str, str]] = {
     "img_attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
     "txt_attn.qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
 }
-_SINGLE: Mapping[str, str] = {
+SINGLE: Mapping[str, str] = {
     "modulation.lin": "norm.linear",
     "norm.query_norm": "attn.norm_q",
     "norm.key_norm": "attn.norm_k",
     "linear2": "proj_out",
 }
-_SINGLE_SPLIT = ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")
+SINGLE_SPLIT = ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")
 _TOLD_ORIGINAL = {
     "entrance": "img_in.weight",
     "norm": "double_blocks.0.img_attn.norm.query_norm.scale",
@@ -122,19 +122,19 @@ def _modern(name: str, source: Source, width: int) -> Iterator[tuple[str, Source
     ending = "weight" if block[4] == "scale" else block[4]
     if kind == "double":
         start = f"transformer_blocks.{number}"
-        if stem in _DOUBLE_SPLIT:
-            for place, part in enumerate(_DOUBLE_SPLIT[stem]):
+        if stem in DOUBLE_SPLIT:
+            for place, part in enumerate(DOUBLE_SPLIT[stem]):
                 yield f"{start}.{part}.{ending}", source.part(place, 3)
             return
     else:
         start = f"single_transformer_blocks.{number}"
         if stem == "linear1":
             borders = [0, width, 2 * width, 3 * width, source.shape[0]]
-            for place, part in enumerate(_SINGLE_SPLIT):
+            for place, part in enumerate(SINGLE_SPLIT):
                 rows = borders[place], borders[place + 1]
                 yield f"{start}.{part}.{ending}", replace(source, rows=(rows,))
             return
-    modern = (_DOUBLE if kind == "double" else _SINGLE).get(stem)
+    modern = (DOUBLE if kind == "double" else SINGLE).get(stem)
     if modern is None:
         raise ValueError(f"tensor {name!r} is not known")
     yield f"{start}.{modern}.{ending}", source
@@ -142,7 +142,7 @@ def _modern(name: str, source: Source, width: int) -> Iterator[tuple[str, Source
 
 def _top(name: str, source: Source) -> tuple[str, Source]:
     parts = _ENDING.fullmatch(name)
-    modern = _TOP.get(parts[1]) if parts else None
+    modern = TOP.get(parts[1]) if parts else None
     if parts is None or modern is None:
         raise ValueError(f"tensor {name!r} is not known")
     return f"{modern}.{parts[2]}", swapped(source) if modern == "norm_out.linear" else source

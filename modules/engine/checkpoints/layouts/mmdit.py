@@ -21,7 +21,7 @@ from modules.engine.checkpoints.layouts.original_unet import LayoutError
 HEAD_WIDTH = 64
 """Of every published model; told by the norms of queries where there are any."""
 FUSED = (".weight", ".bias")
-_TOP: Mapping[str, str] = {
+TOP: Mapping[str, str] = {
     "pos_embed": "pos_embed.pos_embed",
     "x_embedder.proj": "pos_embed.proj",
     "t_embedder.mlp.0": "time_text_embed.timestep_embedder.linear_1",
@@ -32,7 +32,7 @@ _TOP: Mapping[str, str] = {
     "final_layer.linear": "proj_out",
     "final_layer.adaLN_modulation.1": "norm_out.linear",
 }
-_PICTURE: Mapping[str, str] = {
+PICTURE: Mapping[str, str] = {
     "attn.ln_q": "attn.norm_q",
     "attn.ln_k": "attn.norm_k",
     "attn.proj": "attn.to_out.0",
@@ -43,7 +43,7 @@ _PICTURE: Mapping[str, str] = {
     "mlp.fc1": "ff.net.0.proj",
     "mlp.fc2": "ff.net.2",
 }
-_TEXT: Mapping[str, str] = {
+TEXT: Mapping[str, str] = {
     "attn.ln_q": "attn.norm_added_q",
     "attn.ln_k": "attn.norm_added_k",
     "attn.proj": "attn.to_add_out",
@@ -51,7 +51,7 @@ _TEXT: Mapping[str, str] = {
     "mlp.fc1": "ff_context.net.0.proj",
     "mlp.fc2": "ff_context.net.2",
 }
-_SPLIT: Mapping[tuple[str, str], tuple[str, str, str]] = {
+SPLIT: Mapping[tuple[str, str], tuple[str, str, str]] = {
     ("x_block", "attn.qkv"): ("attn.to_q", "attn.to_k", "attn.to_v"),
     ("x_block", "attn2.qkv"): ("attn2.to_q", "attn2.to_k", "attn2.to_v"),
     ("context_block", "attn.qkv"): ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
@@ -115,11 +115,11 @@ def _modern(name: str, source: Source, layers: int) -> Iterator[tuple[str, Sourc
     number, side, rest = int(block[1]), block[2], block[3]
     stem, ending = _stem(rest)
     start = f"transformer_blocks.{number}"
-    if (side, stem) in _SPLIT:
-        for place, part in enumerate(_SPLIT[side, stem]):
+    if (side, stem) in SPLIT:
+        for place, part in enumerate(SPLIT[side, stem]):
             yield f"{start}.{part}{ending}", source.part(place, 3)
         return
-    modern = (_PICTURE if side == "x_block" else _TEXT).get(stem)
+    modern = (PICTURE if side == "x_block" else TEXT).get(stem)
     if modern is None:
         raise ValueError(f"tensor {name!r} is not known")
     # The last block's text goes nowhere: its norm has shift and scale alone.
@@ -129,7 +129,7 @@ def _modern(name: str, source: Source, layers: int) -> Iterator[tuple[str, Sourc
 
 def _top(name: str, source: Source) -> tuple[str, Source]:
     stem, ending = _stem(name)
-    modern = _TOP.get(stem)
+    modern = TOP.get(stem)
     if modern is None:
         raise ValueError(f"tensor {name!r} is not known")
     return modern + ending, swapped(source) if modern == "norm_out.linear" else source
