@@ -1,0 +1,1 @@
+"""The selectable scripts that come with Easel: X/Y/Z plot and its companions."""
