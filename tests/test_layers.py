@@ -13,12 +13,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 MAY_IMPORT = {
     "settings": set(),
-    "pickles": set(),
+    "sandbox": set(),
+    "pickles": {"sandbox"},
     "setup": {"settings"},
     "requests": {"settings"},
-    "imaging": {"settings", "requests"},
+    "imaging": {"settings", "requests", "sandbox"},
     "prompts": {"settings", "requests"},
-    "catalog": {"settings", "requests", "prompts", "pickles"},
+    "catalog": {"settings", "requests", "prompts", "pickles", "imaging"},
     "gallery": {"settings", "requests", "prompts", "imaging"},
     "jobs": {"settings", "requests", "prompts", "imaging", "catalog", "gallery"},
     "engine": {"settings", "requests", "prompts", "imaging", "catalog", "pickles"},

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 
 from modules.catalog.errors import UnreadableModelError, UnsupportedModelError
+from modules.catalog.header import open_regular
+from modules.imaging.png_chunks import SIGNATURE, read_png_text
 
 IMAGE_SUFFIXES = (".png", ".webp", ".jxl", ".avif")
 CHUNK = "sd-ti-embedding"
@@ -47,17 +49,18 @@ def embedding_of_image(path: Path) -> ImageEmbedding:
         UnreadableModelError: the picture cannot be read.
         UnsupportedModelError: it carries none, or a damaged one.
     """
-    from PIL import Image
+    from modules.imaging.decoders import Bounds, UnreadablePicture, decode
 
+    data = _read(path)
+    chunk = read_png_text(data).get(CHUNK, "") if data.startswith(SIGNATURE) else ""
     try:
-        if path.stat().st_size > MAX_FILE:
-            raise UnsupportedModelError(path, "is too large for a picture with an embedding")
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UnsupportedModelError(path, "has too many pixels")
-            chunk = getattr(image, "text", {}).get(CHUNK)
-            pixels = None if chunk else np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, MemoryError) as error:
+        pixels = None
+        if not chunk:
+            picture = decode(data, Bounds(MAX_PIXELS), upright=False).image()
+            pixels = np.asarray(picture.convert("RGB"))
+    except UnreadablePicture as error:
+        if error.reason == "size":
+            raise UnsupportedModelError(path, "has too many pixels") from error
         raise UnreadableModelError(path, "is not a readable picture") from error
     try:
         text = _of_chunk(chunk) if chunk else _of_pixels(pixels)
@@ -68,6 +71,17 @@ def embedding_of_image(path: Path) -> ImageEmbedding:
         raise
     except (ValueError, TypeError, RecursionError, zlib.error, binascii.Error) as error:
         raise UnsupportedModelError(path, "carries a damaged embedding") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with open_regular(path) as stream:
+            data = stream.read(MAX_FILE + 1)
+    except OSError as error:
+        raise UnreadableModelError(path, "is not a readable picture") from error
+    if len(data) > MAX_FILE:
+        raise UnsupportedModelError(path, "is too large for a picture with an embedding")
+    return data
 
 
 def _of_chunk(chunk: str) -> bytes:
@@ -101,13 +115,21 @@ def _without_border(pixels: np.ndarray) -> np.ndarray:
 
 
 def _veil(count: int) -> np.ndarray:
-    """Lower halves of the numbers of a linear congruential generator modulo 255."""
-    multiplier, increment, state = 1664525, 1013904223, 0
-    numbers = np.empty(count, np.uint8)
-    for place in range(count):
-        state = (multiplier * state + increment) & 0xFFFFFFFF
-        numbers[place] = (state % 255) & 0x0F
-    return numbers
+    """Lower halves of the numbers of a linear congruential generator modulo 255.
+
+    One multiplication doubles what is known: n steps at once are a linear step, too.
+    """
+    multiplier, increment = 1664525, 1013904223
+    states = np.empty(count + 1, np.uint32)
+    states[0], known = 0, 1
+    while known <= count:
+        piece = states[known : 2 * known]
+        np.multiply(states[: len(piece)], np.uint32(multiplier), out=piece)
+        piece += np.uint32(increment)
+        increment = (multiplier * increment + increment) & 0xFFFFFFFF
+        multiplier = multiplier * multiplier & 0xFFFFFFFF
+        known *= 2
+    return (states[1:] % 255 & 0x0F).astype(np.uint8)
 
 
 def _embedding(data: Any) -> ImageEmbedding:

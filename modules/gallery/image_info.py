@@ -1,8 +1,10 @@
-"""What a picture file says about itself, and opening strangers' pictures within limits."""
+"""What a picture file says about itself, and opening strangers' pictures within limits.
+
+Nothing of a file is decoded in this process (`modules.imaging.decoders`).
+"""
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,15 +14,27 @@ from modules.gallery.dialects import from_items, parse_any
 from modules.gallery.errors import ImageReadError
 from modules.gallery.exif import read_exif
 from modules.gallery.infotext import ParsedInfotext, compose
-from modules.gallery.png_chunks import SIGNATURE, read_png_text
 from modules.gallery.stealth import read_stealth, stealth_items
+from modules.imaging.decoders import (
+    Bounds,
+    Described,
+    UnreadablePicture,
+    decode,
+    describe,
+)
+from modules.imaging.png_chunks import SIGNATURE, read_png_text
 
-FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF")
 MAX_FILE_SIZE = 256 * 1024 * 1024
 MAX_PIXELS = 100_000_000
 MAX_HIDING_PIXELS = 40_000_000
 """Largest picture that is searched for parameters in its pixels."""
 
+_SENTENCES = {
+    "format": "The file is no PNG, JPEG, WebP, AVIF or GIF picture.",
+    "damaged": "The picture is damaged and cannot be decoded.",
+    "memory": "Decoding the picture takes more memory or time than one of its size needs.",
+    "system": "The process that decodes pictures could not be started; try again.",
+}
 _IGNORED = frozenset(
     {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "exif", "loop", "background"}
     | {"timestamp", "duration", "progressive", "progression", "icc_profile", "chromaticity"}
@@ -50,15 +64,17 @@ def read_image_info(source: Path | str | bytes) -> ImageInfo:
     Raises ImageReadError for a file that is missing, too large or no picture.
     """
     data = _bytes_of(source)
-    with _open(data) as image:
-        items = _texts(image, data)
-        width, height, file_format = image.width, image.height, image.format or ""
-        text, parsed = _infotext(items)
-        if not text:
-            hidden = _hidden_texts(image)
-            items, (text, parsed) = {**items, **hidden}, _infotext({**items, **hidden})
+    try:
+        file = describe(data)
+    except UnreadablePicture as error:
+        raise _refused(error) from error
+    items = _texts(file, data)
+    text, parsed = _infotext(items)
+    if not text:
+        hidden = _hidden_texts(file, data)
+        items, (text, parsed) = {**items, **hidden}, _infotext({**items, **hidden})
     items = {key: value for key, value in items.items() if key not in ("parameters", "UserComment")}
-    return ImageInfo(text, items, parsed, width, height, file_format)
+    return ImageInfo(text, items, parsed, file.width, file.height, file.format)
 
 
 def open_image(
@@ -67,18 +83,15 @@ def open_image(
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_FILE_SIZE,
 ) -> Image.Image:
-    """Decode a stranger's picture (its first frame), after its size was checked.
+    """A stranger's picture (its first frame, as stored), as RGB, RGBA or L.
 
     Raises ImageReadError when it is no picture, damaged, or larger than the limits.
     """
     data = _bytes_of(source, max_bytes)
-    with _open(data) as image:
-        _check_pixels(image, max_pixels)
-        try:
-            image.load()
-        except Exception as error:  # decoders raise nearly anything on damaged data
-            raise ImageReadError("The picture is damaged and cannot be decoded.") from error
-        return image.copy()
+    try:
+        return decode(data, Bounds(max_pixels), upright=False).image()
+    except UnreadablePicture as error:
+        raise _refused(error, max_pixels) from error
 
 
 def _bytes_of(source: Path | str | bytes, max_bytes: int = MAX_FILE_SIZE) -> bytes:
@@ -91,52 +104,36 @@ def _bytes_of(source: Path | str | bytes, max_bytes: int = MAX_FILE_SIZE) -> byt
         raise ImageReadError("The picture file cannot be read.") from error
 
 
-def _open(data: bytes) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise ImageReadError("The picture has more pixels than can be opened.") from error
-    except Exception as error:  # see open_image
-        raise ImageReadError("The file is no PNG, JPEG, WebP, AVIF or GIF picture.") from error
-
-
-def _check_pixels(image: Image.Image, max_pixels: int) -> None:
-    pixels = image.width * image.height
-    if pixels > max_pixels:
-        raise ImageReadError(
-            f"The picture has {image.width}x{image.height} = {pixels:,} pixels; "
-            f"allowed are {max_pixels:,}."
+def _refused(error: UnreadablePicture, max_pixels: int = MAX_PIXELS) -> ImageReadError:
+    if error.reason == "size":
+        return ImageReadError(
+            f"The picture has {error.width}x{error.height} = {error.width * error.height:,} "
+            f"pixels; allowed are {max_pixels:,}."
         )
+    return ImageReadError(_SENTENCES[error.reason])
 
 
-def _texts(image: Image.Image, data: bytes) -> dict[str, str]:
+def _texts(file: Described, data: bytes) -> dict[str, str]:
     """Every text of the file by its keyword, EXIF's under their own names."""
-    items: dict[str, str] = {}
     if data.startswith(SIGNATURE):
-        items.update(read_png_text(data))
+        items = read_png_text(data)
     else:
-        for key, value in image.info.items():
-            if isinstance(key, str) and isinstance(value, str) and key not in _IGNORED:
-                items[key] = value
-    exif = image.info.get("exif")
-    if isinstance(exif, bytes):
-        for key, value in read_exif(exif).items():
-            items[key] = value
-    comment = image.info.get("comment")
-    if image.format == "GIF" and isinstance(comment, (bytes, str)) and "UserComment" not in items:
-        text = comment if isinstance(comment, str) else comment.decode("utf-8", "replace")
-        items["parameters"] = text
+        items = {key: value for key, value in file.texts.items() if key not in _IGNORED}
+    if file.exif:
+        items.update(read_exif(file.exif))
+    comment = file.texts.get("comment", "")
+    if file.format == "GIF" and comment and "UserComment" not in items:
+        items["parameters"] = comment
     return {key: _clean(value) for key, value in items.items()}
 
 
-def _hidden_texts(image: Image.Image) -> dict[str, str]:
+def _hidden_texts(file: Described, data: bytes) -> dict[str, str]:
     """Texts in the pixels' lowest bits; none in a picture too big, lossy or damaged."""
-    if image.format not in ("PNG", "WEBP") or image.width * image.height > MAX_HIDING_PIXELS:
+    if file.format not in ("PNG", "WEBP") or file.width * file.height > MAX_HIDING_PIXELS:
         return {}
     try:
-        image.load()
-        text = read_stealth(image)
-    except Exception:  # decoders raise nearly anything on damaged data
+        text = read_stealth(decode(data, Bounds(MAX_HIDING_PIXELS), upright=False).image())
+    except UnreadablePicture:
         return {}
     return {key: _clean(value) for key, value in stealth_items(text).items()} if text else {}
 

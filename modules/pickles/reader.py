@@ -2,14 +2,13 @@
 
     python -I -S reader.py
 
-It may use little memory and little time for each file, and write none. When it is ended for that,
-the file is at fault. After an answer that begins with `LAST` it has used up its memory and is to be
-replaced.
+It may use little memory and little time for each file, and do nothing to the system but read files
+(`modules.sandbox`). When it is ended for that, the file is at fault. After an answer that begins
+with `LAST` it has used up its memory and is to be replaced.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import stat
@@ -22,6 +21,7 @@ if __name__ == "__main__":  # run by its path, outside any package, so that noth
 
 from modules.pickles.index import read_index
 from modules.pickles.values import Refused, Tensor
+from modules.sandbox import limits, syscalls
 
 MEMORY = 192 * 1024 * 1024
 """Of address space; a fresh process has about 30 MB of it."""
@@ -97,39 +97,16 @@ def _hashable(key: Any) -> Any:
 def serve() -> None:
     """Answer until stdin closes."""
     answers = sys.stdout.buffer
-    limit_memory()
+    limits.write_nothing()
+    limits.allow_memory(MEMORY)
+    syscalls.only_read()
     for line in sys.stdin.buffer:
-        allow_seconds(SECONDS)
+        limits.allow_seconds(SECONDS)
         answer = json.dumps(examined(json.loads(line)), ensure_ascii=True).encode("ascii")
         if len(answer) > MAX_ANSWER:
             answer = json.dumps({"refused": "holds too many values"}).encode("ascii")
         answers.write(answer + b"\n")
         answers.flush()
-
-
-def limit_memory() -> None:
-    """As little as the system lets us have: memory, no files written, no core dumps."""
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource
-
-        for name, value in (
-            (resource.RLIMIT_AS, MEMORY),
-            (resource.RLIMIT_FSIZE, 0),
-            (resource.RLIMIT_CORE, 0),
-        ):
-            with contextlib.suppress(OSError, ValueError):
-                resource.setrlimit(name, (value, value))
-
-
-def allow_seconds(seconds: int) -> None:
-    """So much more processor time, and then the system ends the process."""
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource
-
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        soft = int(used.ru_utime + used.ru_stime) + 1 + seconds
-        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 def _binary() -> int:

@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from modules.gallery import ImageReadError, encode_image, open_image, read_image_info
 from modules.gallery.exif import decode_comment, exif_with_comment, read_exif
-from modules.gallery.png_chunks import MAX_TEXT, SIGNATURE, read_png_text
+from modules.imaging.png_chunks import MAX_TEXT, SIGNATURE, read_png_text
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from modules.imaging.reading import check_picture, normalise, open_picture
+from modules.imaging.decoding import normalise
+from modules.imaging.reading import check_picture, open_picture
 from modules.requests.errors import RequestError
 from tests.imaging.pictures import encoded, noisy, png_claiming, smooth
 
