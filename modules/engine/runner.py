@@ -33,6 +33,7 @@ from modules.engine.generation.memory import (
     is_out_of_memory,
     memory_report,
 )
+from modules.engine.generation.pause_state import state_to_go_on
 from modules.engine.generation.pictures import MemoryExhausted
 from modules.engine.generation.spec import GenerationSpec
 from modules.engine.generation.txt2img import TextToImage
@@ -42,6 +43,7 @@ from modules.requests.events import (
     Done,
     Event,
     Failed,
+    Paused,
     Started,
 )
 from modules.requests.prepared import PreparedJob
@@ -147,13 +149,18 @@ class Engine:
         loaded = time.perf_counter()
         self._emit(Started(prepared.id))
         facts = {"model_name": model.name, "device": self.device_name}
+        paused = state_to_go_on(prepared, model.hash, self.policy.device.type, self._emit)
         job = KINDS[prepared.kind](
-            models, prepared, spec, control, self._emit, self.hooks, self._choice
+            models, prepared, spec, control, self._emit, self.hooks, self._choice, paused
         )
         with torch.inference_mode():
             ledger = job.run()
         facts = {"pictures": ledger.pictures, **facts}
         seconds = timings(ledger, load=loaded - begun, total=time.perf_counter() - begun)
+        if ledger.paused is not None:
+            iteration = ledger.paused.position.iteration
+            self._emit(Paused(prepared.id, iteration, ledger.paused.to_bytes()))
+            return Done(prepared.id, facts=facts, timings=seconds, paused=True)
         return Done(prepared.id, ledger.interrupted, facts, seconds)
 
     def _postprocessed(self, prepared: PreparedJob, control: JobControl, begun: float) -> Done:

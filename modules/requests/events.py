@@ -145,6 +145,16 @@ class Warning_(Event):  # noqa: N801 - "Warning" is a builtin exception
 
 
 @dataclass(frozen=True)
+class Paused(Event):
+    """The job was put aside; ``data`` is what an engine needs to go on. ``Done`` follows."""
+
+    kind: ClassVar[str] = "paused"
+    job: str = ""
+    iteration: int = 0
+    data: bytes = b""
+
+
+@dataclass(frozen=True)
 class Done(Event):
     """``timings`` are seconds by part: load, text, sample, decode, total."""
 
@@ -153,6 +163,7 @@ class Done(Event):
     interrupted: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
+    paused: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,10 @@ from modules.engine.generation.control import JobControl
 from modules.engine.generation.facts import weights_infotext
 from modules.engine.generation.hooks import Hooks
 from modules.engine.generation.job_models import JobModels
+from modules.engine.generation.journal import Journal
 from modules.engine.generation.ladder import Ladder
 from modules.engine.generation.ledger import Ledger
+from modules.engine.generation.pause_state import PauseState
 from modules.engine.generation.pictures import Codec
 from modules.engine.generation.rescue import Rescue
 from modules.engine.generation.spec import GenerationSpec
@@ -38,7 +40,10 @@ class JobContext:
     emit: Emit
     hooks: Hooks
     choice: BatchingChoice
+    paused: PauseState | None = None
+    """Where to go on, when the job was paused."""
     ledger: Ledger = field(default_factory=Ledger)
+    journal: Journal = field(init=False)
     ladder: Ladder = field(init=False)
     codec: Codec = field(init=False)
     rescue: Rescue = field(init=False)
@@ -47,6 +52,7 @@ class JobContext:
 
     def __post_init__(self) -> None:
         options = self.spec.options
+        self.journal = Journal(self.control, self.paused)
         self.networks = JobNetworks(
             self.prepared.resources, options, self.models.adapter_files, self.warn
         )
@@ -62,6 +68,9 @@ class JobContext:
             ladder=self.ladder,
         )
         self.rescue = Rescue(self.models, self.warn, self.ladder)
+        if self.paused is not None:
+            self.ledger.pictures = self.paused.position.pictures
+            self.rescue.take_again(self.paused.position.rungs)
 
     def close(self) -> None:
         """Give the networks back as they were."""

@@ -1,4 +1,4 @@
-"""Interrupt and skip: flags that another thread sets and the sampling thread reads at each step.
+"""Interrupt, skip and pause: flags that another thread sets and the sampler reads at each step.
 
 No torch here: the command reader needs it before torch is imported.
 """
@@ -9,13 +9,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-MODES = ("interrupt", "skip", "stop_after_current")
+MODES = ("interrupt", "skip", "stop_after_current", "pause", "pause_after_current")
 """``interrupt`` ends the job at the next step, ``skip`` ends the current batch at the next step,
-``stop_after_current`` ends the job when the current batch is finished."""
+``stop_after_current`` ends the job when the current batch is finished. ``pause`` puts it aside at
+the next step, ``pause_after_current`` when the current batch is finished."""
 
 
 class StopSampling(Exception):  # noqa: N818 - not an error; it unwinds a sampler from inside
     """Raised inside the denoiser, so that samplers with many evaluations a step stop at once."""
+
+
+class PauseSampling(Exception):  # noqa: N818 - not an error; it unwinds the job that is put aside
+    """Raised between two steps or two batches when the job shall go on later."""
 
 
 class JobControl:
@@ -23,9 +28,7 @@ class JobControl:
 
     def __init__(self, job: str) -> None:
         self.job = job
-        self._interrupted = threading.Event()
-        self._skipped = threading.Event()
-        self._stopping = threading.Event()
+        self._flags = {mode: threading.Event() for mode in MODES}
 
     def signal(self, mode: str) -> None:
         """Ask for one of :data:`MODES`.
@@ -35,26 +38,32 @@ class JobControl:
         """
         if mode not in MODES:
             raise ValueError(f"mode: {mode!r} is not known. Allowed: {', '.join(MODES)}.")
-        {
-            "interrupt": self._interrupted,
-            "skip": self._skipped,
-            "stop_after_current": self._stopping,
-        }[mode].set()
+        self._flags[mode].set()
 
     @property
     def interrupted(self) -> bool:
         """The job shall end at the next step."""
-        return self._interrupted.is_set()
+        return self._flags["interrupt"].is_set()
 
     @property
     def ends_after_batch(self) -> bool:
         """No further batch shall begin."""
-        return self._interrupted.is_set() or self._stopping.is_set()
+        return self.interrupted or self._flags["stop_after_current"].is_set()
 
     @property
     def stops(self) -> bool:
         """The current batch shall end now."""
-        return self._interrupted.is_set() or self._skipped.is_set()
+        return self.interrupted or self._flags["skip"].is_set()
+
+    @property
+    def pauses(self) -> bool:
+        """The job shall be put aside at the next step."""
+        return self._flags["pause"].is_set()
+
+    @property
+    def pauses_after_batch(self) -> bool:
+        """The job shall be put aside before a further batch begins."""
+        return self.pauses or self._flags["pause_after_current"].is_set()
 
     def check(self) -> None:
         """Call before every evaluation of the model.
@@ -67,7 +76,7 @@ class JobControl:
 
     def begin_batch(self) -> None:
         """Call before each further batch: a skip that came too late must not hit the next."""
-        self._skipped.clear()
+        self._flags["skip"].clear()
 
 
 class ControlBoard:

@@ -123,6 +123,14 @@ class GuidedDenoiser:
         self._hooks.call(HookPoint.CFG_AFTER_CFG, state)
         return state.combined
 
+    def go_on(self, calls: int, left_out: Sequence[str], *, handed_over: bool) -> None:
+        """Take up where a paused job was, after so many calls."""
+        self.calls = calls
+        self.left_out.update(left_out)
+        if handed_over and self._relay is not None:
+            self._take(self._relay.take_over())
+            self._relay = None
+
     def _passes(self, call: int, level: float, rows: Rows) -> CfgPlan:
         """Which passes this call needs; the pictures of a batch share them."""
         plans = [

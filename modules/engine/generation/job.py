@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 
 from modules.engine.generation.batching import BatchingChoice
 from modules.engine.generation.context import Emit, JobContext, StepCount
-from modules.engine.generation.control import JobControl, StopSampling
+from modules.engine.generation.control import JobControl, PauseSampling, StopSampling
 from modules.engine.generation.facts import model_facts
 from modules.engine.generation.finishing import Finisher
 from modules.engine.generation.hooks import BatchState, HookPoint, Hooks
 from modules.engine.generation.job_models import JobModels
 from modules.engine.generation.ledger import Ledger
+from modules.engine.generation.pause_state import PauseState, Position, versions
 from modules.engine.generation.repaint import Repainter
 from modules.engine.generation.spec import BatchSpec, GenerationSpec
 from modules.engine.generation.task import PassTask, Sampled, Start
@@ -31,8 +32,13 @@ class PictureJob(ABC):
         emit: Emit,
         hooks: Hooks,
         choice: BatchingChoice,
+        paused: PauseState | None = None,
     ) -> None:
-        self._context = JobContext(prepared, spec, models, control, emit, hooks, choice)
+        """
+        Args:
+            paused: where to go on, when the job was paused.
+        """
+        self._context = JobContext(prepared, spec, models, control, emit, hooks, choice, paused)
         self._spec = spec
         self._model_facts = model_facts(models.current, spec)
         self._finisher = Finisher(self._context, self._model_facts)
@@ -60,18 +66,35 @@ class PictureJob(ABC):
             except StopSampling:
                 ledger.interrupted = True
                 return ledger
-            for iteration in range(self._spec.n_iter):
+            first = context.journal.first_iteration
+            for iteration in range(first, self._spec.n_iter):
                 if control.ends_after_batch:
                     ledger.interrupted = True
                     break
-                if iteration:
+                if iteration > first:
                     # The first batch keeps a skip that came while its checkpoint was loaded.
                     control.begin_batch()
+                context.journal.begin_batch(iteration)
                 self._begin_batch(self._spec.batch(context.prepared, iteration))
+        except PauseSampling:
+            ledger.paused = self._position()
         finally:
             context.close()
         ledger.interrupted |= control.interrupted
         return ledger
+
+    def _position(self) -> PauseState:
+        context = self._context
+        facts, rungs = self._model_facts, context.rescue.rungs
+        position = Position(
+            self._spec.job,
+            str(facts["model_hash"]),
+            context.journal.iteration,
+            context.ledger.pictures,
+            rungs,
+            versions(context.models.current.device.type),
+        )
+        return context.journal.state(position)
 
     def _advise(self) -> None:
         """Tell when the settings do not suit the model."""

@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modules.engine.generation.pause_state import PauseState
 
 
 @dataclass
@@ -17,6 +20,8 @@ class Ledger:
     seconds: Counter[str] = field(default_factory=Counter)
     pictures: int = 0
     interrupted: bool = False
+    paused: PauseState | None = None
+    """Where the job is, when it was put aside."""
 
     @contextmanager
     def clock(self, part: str) -> Iterator[None]:

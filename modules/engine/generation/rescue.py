@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from modules.engine.checkpoints import NotANumberError
@@ -12,6 +12,7 @@ from modules.engine.generation.pictures import MemoryExhausted, Warn
 from modules.engine.memory import upcast
 
 Result = TypeVar("Result")
+SPLIT, UPCAST = "prompts one by one", "UNet in 32 bits"
 
 
 class Rescue:
@@ -87,12 +88,33 @@ class Rescue:
                     "other programs."
                 )
 
+    @property
+    def rungs(self) -> tuple[str, ...]:
+        """What was done, in order; see :meth:`take_again`."""
+        return (*self._ladder.taken, *([UPCAST] if self.facts else []))
+
+    def take_again(self, rungs: Sequence[str]) -> None:
+        """A job that was paused goes on as it was: what changes rounding is done again."""
+        ways = {
+            SPLIT: self._split_guidance,
+            "attention in slices": self._ladder.slice_attention,
+            "networks by turns": self._ladder.offload,
+            "layer by layer": self._ladder.visit_layers,
+            "16 bits": self._ladder.lower_precision,
+            UPCAST: self._upcast,
+        }
+        for rung in rungs:
+            if rung in ways:
+                ways[rung]()
+            elif rung not in self._ladder.taken:
+                self._ladder.taken.append(rung)
+
     def _split_guidance(self) -> bool:
         if self.split_guidance:
             return False
         self.split_guidance = True
         self._ladder.take(
-            "prompts one by one",
+            SPLIT,
             "Memory ran out: prompt and negative prompt are computed one after the other.",
         )
         return True

@@ -19,6 +19,7 @@ from modules.engine.generation.control import JobControl, StopSampling
 from modules.engine.generation.denoiser import GuidedDenoiser
 from modules.engine.generation.facts import guidance_infotext
 from modules.engine.generation.hooks import BatchState, HookPoint, Hooks
+from modules.engine.generation.pause_state import FinishedWalk, HalfWalk, on_device
 from modules.engine.generation.preview import Previewer
 from modules.engine.generation.prompts import PromptSet, encode_batch, parse_batch
 from modules.engine.generation.relay import RefinerSpec, Relay, Runner
@@ -53,6 +54,8 @@ class Walk:
         self._state = state
         self._count = count
         self._plans: list[PromptPlan] = []
+        self._number = 0
+        """Among the walks of its batch."""
 
     def run(self) -> Sampled | None:
         """Sample; None when it was stopped before its first step.
@@ -74,12 +77,14 @@ class Walk:
     def _run(self, plan: SamplingPlan) -> Sampled | None:
         """All pictures with the same extra networks."""
         context = self._context
+        self._number = context.journal.begin_walk()
         counter = self._count.begin(plan.total_steps)
         model = context.models.use(self._task.model)
         with context.ledger.clock("text"):
             prompts = self._encoded(model)
         with context.ledger.clock("sample"):
-            way = self._sample_singly if plan.one_by_one else self._sample
+            singly = plan.one_by_one or context.journal.singly(self._number)
+            way = self._sample_singly if singly else self._sample
             return context.rescue.attempt(
                 lambda: way(self._batch, self._start, plan, prompts, counter),
                 smaller=lambda: self._sample_singly(
@@ -116,6 +121,12 @@ class Walk:
     ) -> Sampled | None:
         """Walk the sampler once."""
         context, task, state = self._context, self._task, self._state
+        key = self._number, batch.first, len(batch)
+        known = context.journal.known(key)
+        if known is not None:
+            return self._as_before(known, plan)
+        context.journal.check()
+        half = context.journal.begun(key)
         model = context.models.use(task.model)  # a try before may have ended in the refiner
         context.networks.begin_again(model)
         noise = self._noise(batch, model)
@@ -123,12 +134,13 @@ class Walk:
         context.hooks.call(HookPoint.BEFORE_SAMPLING, state)
         guidance = self._guidance(plan, model)
         relay = self._relay(batch, start, plan, state.latents)
-        denoiser = self._denoiser(model, plan, prompts, guidance, start, relay)
+        together = None if half is None else half.together
+        denoiser = self._denoiser(model, plan, prompts, guidance, start, relay, together)
         previewer = Previewer(context.models, context.spec.preview)
-        last: SamplerStep | None = None
+        last = self._go_on(half, plan, noise, denoiser, counter)
         stopped = False
         try:
-            for step in plan.run(denoiser, state.latents, noise):
+            for step in plan.run(denoiser, state.latents, noise, last):
                 last = step
                 if not bool(torch.isfinite(step.x).all()):
                     raise NotANumberError("denoising network")
@@ -137,6 +149,8 @@ class Walk:
                 number = counter.done(step.index, step.fraction)
                 context.networks.at(context.models.current, step.index + 1, plan.total_steps)
                 self._show(previewer, denoiser, start, step, number)
+                if context.control.pauses:
+                    context.journal.pause(key, self._half(step, noise, denoiser, relay))
         except StopSampling:
             stopped = True
         if last is None:
@@ -148,6 +162,9 @@ class Walk:
         handed_over = relay is not None and relay.done
         if handed_over:
             extra.update(self._refiner_infotext())
+        if not stopped:
+            left_out = tuple(sorted(denoiser.left_out))
+            context.journal.finish(key, FinishedWalk(latents, left_out, handed_over, extra))
         return Sampled(
             latents,
             plan,
@@ -157,6 +174,56 @@ class Walk:
             tuple(self._plans),
             extra,
         )
+
+    # -- pausing and going on -------------------------------------------------------------------
+
+    def _half(
+        self, step: SamplerStep, noise: NoiseSource, denoiser: GuidedDenoiser, relay: Relay | None
+    ) -> HalfWalk:
+        """Everything that the steps to come depend on."""
+        return HalfWalk(
+            step,
+            noise.state(),
+            denoiser.calls,
+            tuple(sorted(denoiser.left_out)),
+            handed_over=relay is not None and relay.done,
+            together=denoiser.one_batch,
+        )
+
+    def _go_on(
+        self,
+        half: HalfWalk | None,
+        plan: SamplingPlan,
+        noise: NoiseSource,
+        denoiser: GuidedDenoiser,
+        counter: StepCounter,
+    ) -> SamplerStep | None:
+        """Bring everything to where it was when the job was paused; the last step taken."""
+        context, state = self._context, self._state
+        if half is None or half.step.x.shape != state.latents.shape:
+            return None
+        last = on_device(half.step, state.latents)
+        noise.restore(half.noise)
+        state.step, state.latents = last.index + 1, last.x
+        context.networks.at(context.models.current, last.index + 1, plan.total_steps)
+        denoiser.go_on(half.calls, half.left_out, handed_over=half.handed_over)
+        counter.done(last.index, last.fraction)
+        return last
+
+    def _as_before(self, known: FinishedWalk, plan: SamplingPlan) -> Sampled:
+        """What this walk gave before the job was paused."""
+        context = self._context
+        model = context.models.use("refiner" if known.handed_over else self._task.model)
+        return Sampled(
+            known.latents.to(model.device),
+            plan,
+            frozenset(known.left_out),
+            handed_over=known.handed_over,
+            prompts=tuple(self._plans),
+            extra=dict(known.extra),
+        )
+
+    # -- pictures one after the other -----------------------------------------------------------
 
     def _sample_singly(
         self,
@@ -291,7 +358,12 @@ class Walk:
         guidance: GuidanceSettings,
         start: Start,
         relay: Relay | None,
+        together: bool | None = None,
     ) -> GuidedDenoiser:
+        """
+        Args:
+            together: whether prompt and negative prompt share evaluations; None: what is faster.
+        """
         context, x = self._context, self._state.latents
         added = self._added(model, start)
         concat = start.concat.channels(model, x, context.codec.encode)
@@ -314,6 +386,8 @@ class Walk:
                 relay=relay,
             )
 
+        if together is not None:
+            return make(together, context.control, context.hooks, relay)
         together = context.spec.one_batch and not context.rescue.split_guidance
         if together and guidance.scale * guidance.factor != 1.0:
             sigma = torch.full((len(x),), plan.init_sigma, device=x.device)
