@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_init(parser.add_argument_group("input"))
     _add_mask(parser.add_argument_group("inpainting"))
+    _add_shown(parser.add_argument_group("models that are shown more"))
     add_generation(parser)
     return parser
 
@@ -83,6 +84,18 @@ def _add_mask(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--soft", action="store_true", help="soft inpainting")
 
 
+def _add_shown(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--depth-map", type=Path, metavar="FILE", help="for depth models: brighter is nearer"
+    )
+    group.add_argument(
+        "--noise-level",
+        type=int,
+        metavar="N",
+        help="for unCLIP models: noise on what the picture says, 0 (default) to 999",
+    )
+
+
 def _plan(asked: argparse.Namespace, session: Session, note: Note) -> Plan:
     check(asked)
     if asked.mask is None and (asked.invert_mask or asked.only_masked or asked.soft):
@@ -91,7 +104,10 @@ def _plan(asked: argparse.Namespace, session: Session, note: Note) -> Plan:
         raise ValueError("--resize-by and --W, --H exclude each other")
     pictures, skipped = read_pictures(asked.init_img, "--init-img", session, note)
     mask = read_picture(asked.mask, "--mask", session) if asked.mask else None
+    depth = read_picture(asked.depth_map, "--depth-map", session) if asked.depth_map else None
     fields = common_fields(asked, session) | {
+        "depth_map": depth.ref if depth else None,
+        "noise_level": asked.noise_level,
         "resize_mode": RESIZE_MODES.index(asked.resize_mode),
         "scale_by": asked.resize_by,
         "mask": mask.ref if mask else None,

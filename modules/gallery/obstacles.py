@@ -14,9 +14,7 @@ _CPU_NOISE = ("comfyui", "invokeai", "easel")
 _MISSING_PARTS = (
     ("ControlNet", r"ControlNet( \d+)?", "ControlNet is not part of this version"),
     ("adetailer", r"ADetailer .+", "ADetailer is an extension; the Detailer here works alike"),
-    ("tokens", r"Token merging ratio( hr)?", "tokens are not merged here"),
     ("hypertile", r"Hypertile .+", "Hypertile is not part of this version"),
-    ("fp8", r"FP8 weight", "weights are not kept in 8 bits here"),
     ("modules", r"Module \d+", "the text encoders named in it are chosen by the checkpoint here"),
     ("loopback", r"Denoising curve", "the loopback script is not part of this version"),
     ("regional", r"RP .+", "regional prompts are not part of this version"),

@@ -120,6 +120,7 @@ FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "CFG scale": ("cfg_scale", number),
     "Image CFG scale": ("image_cfg_scale", number),
     "Distilled CFG Scale": ("distilled_cfg_scale", number),
+    "unCLIP noise level": ("noise_level", whole),
     "Seed": ("seed", whole),
     "Variation seed": ("subseed", whole),
     "Variation seed strength": ("subseed_strength", number),

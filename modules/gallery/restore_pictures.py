@@ -18,6 +18,8 @@ HIRES_FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "Hires upscale": ("hr_scale", number),
     "Hires upscaler": ("hr_upscaler", str),
     "Hires steps": ("hr_second_pass_steps", whole),
+    "Hires CFG Scale": ("hr_cfg", number),
+    "Hires Distilled CFG Scale": ("hr_distilled_cfg", number),
     "Hires checkpoint": ("hr_checkpoint_name", str),
     "Hires sampler": ("hr_sampler_name", str),
     "Hires schedule type": ("hr_scheduler", str),

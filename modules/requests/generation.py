@@ -150,6 +150,10 @@ class GenerationRequest(BaseModel):
     hr_scheduler: Name | None = None
     hr_prompt: Prompt = ""
     hr_negative_prompt: Prompt = ""
+    hr_cfg: float | None = Field(default=None, ge=0.0, le=1000.0)
+    """Forge's name: the second pass's CFG scale; None or 0: the first's."""
+    hr_distilled_cfg: float | None = Field(default=None, ge=0.0, le=100.0)
+    """Forge's name: the second pass's distilled CFG scale; None or 0: the first's."""
     refiner_checkpoint: Name | None = None
     refiner_switch_at: Fraction | None = None
 
@@ -177,6 +181,8 @@ class GenerationRequest(BaseModel):
     latent_mask: Picture | None = None
     depth_map: Picture | None = None
     """Ours: for depth models, nearer is brighter; None: a depth estimator looks at the picture."""
+    noise_level: int | None = Field(default=None, ge=0, le=999)
+    """Ours, diffusers' name: noise on what unCLIP models are told of the picture; None: 0."""
     include_init_images: bool = False
     scale_by: float | None = Field(default=None, ge=0.05, le=16.0)
     """Ours: the result is the first init image's size times this; width and height are ignored."""
@@ -273,7 +279,7 @@ IMG2IMG_FIELDS = frozenset(
 )
 OWN_FIELDS = frozenset(
     {"scale_by", "soft_inpainting", "outpaint", "detailer", "output_folder", "output_name"}
-    | {"distilled_cfg_scale"}
-    | {"depth_map"}
+    | {"distilled_cfg_scale", "hr_cfg", "hr_distilled_cfg"}
+    | {"depth_map", "noise_level"}
 )
 """Not in A1111's API."""

@@ -95,6 +95,17 @@ def test_masks_and_their_flags(plan_of, photo, tmp_path):
     assert request.soft_inpainting is not None
 
 
+def test_what_depth_and_unclip_models_are_shown(plan_of, photo, tmp_path):
+    relief = tmp_path / "relief.png"
+    Image.linear_gradient("L").save(relief)
+    words = ["--depth-map", str(relief), "--noise-level", "250"]
+    (request,) = plan_of("img2img", "--init-img", str(photo), *words)[0].requests
+    assert request.depth_map.startswith("input:")
+    assert request.noise_level == 250
+    (request,) = plan_of("img2img", "--init-img", str(photo))[0].requests
+    assert (request.depth_map, request.noise_level) == (None, None)
+
+
 def test_every_picture_of_a_folder_and_what_cannot_be_read_is_named(plan_of, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

@@ -32,7 +32,7 @@ def test_the_keys_that_api_clients_touch_exist_with_a1111s_defaults():
 @pytest.mark.parametrize(
     "key",
     [
-        *("add_user_name_to_info", "sd_unet", "lora_functional", "token_merging_ratio"),
+        *("add_user_name_to_info", "sd_unet", "lora_functional"),
     ],
 )
 def test_settings_of_parts_that_are_not_built_are_kept_but_not_shown(key):

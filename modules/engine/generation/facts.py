@@ -7,6 +7,7 @@ from typing import Any
 
 from modules.engine.checkpoints import LoadedModel
 from modules.engine.checkpoints.families.flux import distilled_guidance
+from modules.engine.checkpoints.families.unclip import IMAGE_ENCODER
 from modules.engine.generation.spec import BatchSpec, GenerationSpec
 from modules.engine.memory import form_of
 from modules.engine.sampling import GuidanceSettings, SamplingPlan
@@ -57,6 +58,9 @@ def shown_infotext(spec: GenerationSpec, model: LoadedModel) -> dict[str, Any]:
         return {"Distilled CFG Scale": told}
     if model.variant == "inpainting":
         return {"Conditional mask weight": float(spec.options.get("inpainting_mask_weight", 1.0))}
+    level = spec.form.noise_level or 0
+    if level and IMAGE_ENCODER in model.plan.components and spec.form.kind == "img2img":
+        return {"unCLIP noise level": level}
     if model.variant == "edit" and spec.form.image_cfg_scale is not None:
         return {"Image CFG scale": spec.form.image_cfg_scale}
     return {}

@@ -20,6 +20,7 @@ from modules.engine.generation.inputs import read_depth_map
 from modules.engine.generation.pictures import to_image, to_pixels
 from modules.engine.generation.spec import PIXELS_PER_LATENT, BatchSpec
 from modules.engine.generation.task import PassTask, Sampled, Start
+from modules.engine.generation.token_merging import merging_ratio
 from modules.requests.events import ModelLoading
 from modules.requests.latent_upscaling import find_latent_upscaling
 
@@ -52,6 +53,11 @@ class HiresFix:
             strength=spec.strength,
             exact_steps=True,
             extra_noise=spec.extra_noise,
+            cfg_scale=first.cfg_scale if spec.cfg_scale is None else spec.cfg_scale,
+            distilled_cfg_scale=spec.distilled_cfg_scale or first.distilled_cfg_scale,
+            token_merging=merging_ratio(
+                self._context.spec.options, self._context.spec.form.kind, second=True
+            ),
             model="hires",
             first_calls=first.calls,
         )
@@ -208,6 +214,10 @@ class HiresFix:
         if form.hr_second_pass_steps:
             extra["Hires steps"] = form.hr_second_pass_steps
         extra["Hires upscaler"] = spec.upscaler
+        if spec.cfg_scale is not None:
+            extra["Hires CFG Scale"] = spec.cfg_scale
+        if spec.distilled_cfg_scale is not None:
+            extra["Hires Distilled CFG Scale"] = spec.distilled_cfg_scale
         return extra
 
     def extra_of(self, batch: BatchSpec) -> Callable[[int], dict[str, Any]]:

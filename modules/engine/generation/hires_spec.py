@@ -76,6 +76,9 @@ class HiresSpec:
     prompts: tuple[str, ...]
     """One per picture of the job, as the negative ones."""
     negative_prompts: tuple[str, ...]
+    cfg_scale: float | None
+    """None: the first pass's, as with the next."""
+    distilled_cfg_scale: float | None
     own_checkpoint: bool
     firstpass_image: Image.Image | None = None
     """Stands for the first pass: only the second is made."""
@@ -126,6 +129,8 @@ class HiresSpec:
                 form.hr_negative_prompt,
                 prepared.all_negative_prompts,
             ),
+            cfg_scale=form.hr_cfg or None,
+            distilled_cfg_scale=form.hr_distilled_cfg or None,
             own_checkpoint=context.models.has("hires"),
             firstpass_image=image,
         )

@@ -12,6 +12,7 @@ from modules.engine.generation.blending import MaskBlend
 from modules.engine.generation.concat import ConcatSource
 from modules.engine.generation.job_models import Role
 from modules.engine.generation.spec import GenerationSpec
+from modules.engine.generation.token_merging import merging_ratio
 from modules.engine.sampling import SamplerParams, SamplingPlan
 from modules.prompts.plan import PromptPlan
 from modules.requests.samplers import SamplerInfo, SchedulerInfo
@@ -34,12 +35,16 @@ class PassTask:
     cfg_scale: float
     image_cfg_scale: float | None = None
     """Guidance by the picture, of models that take one (InstructPix2Pix)."""
+    distilled_cfg_scale: float | None = None
+    """What models are told that were distilled with guidance (FLUX.1 dev); None: the usual."""
     strength: float | None = None
     """Denoising strength 0 to 1; None: from pure noise."""
     exact_steps: bool = False
     """Make ``steps`` steps whatever the strength; else that share of them."""
     noise_multiplier: float = 1.0
     extra_noise: float = 0.0
+    token_merging: float = 0.0
+    """Share of a picture's places that self-attention takes together, see ``TokenMerging``."""
     model: Role = "base"
     first_calls: int | None = None
     """Second pass of hires fix: model calls of its first, after which prompt editing goes on."""
@@ -57,6 +62,8 @@ class PassTask:
             steps=spec.steps,
             cfg_scale=spec.form.cfg_scale,
             image_cfg_scale=spec.form.image_cfg_scale,
+            distilled_cfg_scale=spec.form.distilled_cfg_scale,
+            token_merging=merging_ratio(spec.options, spec.form.kind),
         )
         return replace(task, **changes)
 

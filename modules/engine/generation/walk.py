@@ -25,6 +25,7 @@ from modules.engine.generation.prompts import PromptSet, encode_batch, parse_bat
 from modules.engine.generation.relay import RefinerSpec, Relay, Runner
 from modules.engine.generation.spec import BatchSpec
 from modules.engine.generation.task import PassTask, Sampled, Start
+from modules.engine.generation.token_merging import TokenMerging, merging_infotext
 from modules.engine.sampling import (
     GuidanceSettings,
     NoiseSource,
@@ -82,15 +83,18 @@ class Walk:
         model = context.models.use(self._task.model)
         with context.ledger.clock("text"):
             prompts = self._encoded(model)
-        with context.ledger.clock("sample"):
+        merging = TokenMerging(model.networks["unet"], self._task.token_merging)
+        with context.ledger.clock("sample"), merging:
             singly = plan.one_by_one or context.journal.singly(self._number)
             way = self._sample_singly if singly else self._sample
-            return context.rescue.attempt(
+            made = context.rescue.attempt(
                 lambda: way(self._batch, self._start, plan, prompts, counter),
                 smaller=lambda: self._sample_singly(
                     self._batch, self._start, plan, prompts, counter
                 ),
             )
+        told = merging_infotext(self._task, merging)
+        return made and replace(made, extra={**made.extra, **told})
 
     def _encoded(self, model: LoadedModel) -> PromptSet:
         """The prompts and negative prompts by the text encoder of ``model``."""
@@ -135,7 +139,7 @@ class Walk:
         guidance = self._guidance(plan, model)
         relay = self._relay(batch, start, plan, state.latents)
         together = None if half is None else half.together
-        denoiser = self._denoiser(model, plan, prompts, guidance, start, relay, together)
+        denoiser = self._denoiser(model, plan, prompts, guidance, batch, start, relay, together)
         previewer = Previewer(context.models, context.spec.preview)
         last = self._go_on(half, plan, noise, denoiser, counter)
         stopped = False
@@ -330,7 +334,7 @@ class Walk:
                 model,
                 task.plan(context.spec, model).model_sampling,
                 prompts,
-                self._added(model, start),
+                self._added(model, batch, start),
                 start.concat.channels(model, latents, context.codec.encode),
             )
 
@@ -342,11 +346,13 @@ class Walk:
         hires = context.spec.hires
         return RefinerSpec.from_spec(context.spec).infotext(label, hires=hires)
 
-    def _added(self, model: LoadedModel, start: Start) -> AddedInputs:
+    def _added(self, model: LoadedModel, batch: BatchSpec, start: Start) -> AddedInputs:
         spec, task = self._context.spec, self._task
-        pixels = start.concat.pixels
-        summary = None if pixels is None else model.adapter.summary(model.networks, pixels)
-        request = {**spec.request, "cfg_scale": task.cfg_scale}
+        told = {"cfg_scale": task.cfg_scale, "distilled_cfg_scale": task.distilled_cfg_scale}
+        request = {**spec.request, **told}
+        pixels, summary = start.concat.pixels, None
+        if pixels is not None:
+            summary = model.adapter.summary(model.networks, pixels, request, batch.seeds)
         facts = PictureFacts(task.width, task.height, spec.options, request, summary)
         return AddedInputs.of(model, facts)
 
@@ -356,6 +362,7 @@ class Walk:
         plan: SamplingPlan,
         prompts: PromptSet,
         guidance: GuidanceSettings,
+        batch: BatchSpec,
         start: Start,
         relay: Relay | None,
         together: bool | None = None,
@@ -365,7 +372,7 @@ class Walk:
             together: whether prompt and negative prompt share evaluations; None: what is faster.
         """
         context, x = self._context, self._state.latents
-        added = self._added(model, start)
+        added = self._added(model, batch, start)
         concat = start.concat.channels(model, x, context.codec.encode)
 
         def make(

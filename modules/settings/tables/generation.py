@@ -219,6 +219,36 @@ OPTIONS = (
         help="With FP8 weights: adapters are added to 16-bit copies in main memory, which is more "
         "exact.",
     ),
+    _optimizations.number(
+        "token_merging_ratio",
+        "Token merging ratio",
+        0.0,
+        0.0,
+        0.9,
+        0.1,
+        infotext="Token merging ratio",
+        help="Places of a picture that are alike are worked on together: faster for large pictures "
+        "of SD 1 and 2, and a different picture. 0 is off.",
+    ),
+    _optimizations.number(
+        "token_merging_ratio_img2img",
+        "Token merging ratio for img2img",
+        0.0,
+        0.0,
+        0.9,
+        0.1,
+        help="0: the ratio above.",
+    ),
+    _optimizations.number(
+        "token_merging_ratio_hr",
+        "Token merging ratio for high-res pass",
+        0.0,
+        0.0,
+        0.9,
+        0.1,
+        infotext="Token merging ratio hr",
+        help="0: the ratio above.",
+    ),
     _compatibility.flag(
         "auto_backcompat", "Automatic backward compatibility for old infotexts", True
     ),

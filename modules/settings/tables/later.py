@@ -14,27 +14,6 @@ OPTIONS = (
     _later.text("sd_checkpoint_hash", "SHA256 hash of the current checkpoint"),
     _later.whole("sd_checkpoint_cache", "Checkpoints to cache in RAM", 0, 0, 10),
     _later.choice("sd_unet", "SD Unet", "Automatic"),
-    _later.number(
-        "token_merging_ratio",
-        "Token merging ratio",
-        0.0,
-        0.0,
-        0.9,
-        0.1,
-        infotext="Token merging ratio",
-    ),
-    _later.number(
-        "token_merging_ratio_img2img", "Token merging ratio for img2img", 0.0, 0.0, 0.9, 0.1
-    ),
-    _later.number(
-        "token_merging_ratio_hr",
-        "Token merging ratio for high-res pass",
-        0.0,
-        0.0,
-        0.9,
-        0.1,
-        infotext="Token merging ratio hr",
-    ),
     _later.multi("disabled_extensions", "Disable these extensions", []),
     _later.choice("disable_all_extensions", "Disable all extensions", "none", "none|extra|all"),
 )

@@ -118,6 +118,9 @@ def _pictures() -> dict[str, Component]:
             with gr.Tab(text("mode_batch"), id="batch", elem_id="img2img_batch_tab"):
                 fields = batch.build(TAB)
         element("easel-picture-actions", tab=TAB)
+    # Shown while a model is chosen that is shown how near everything is.
+    with gr.Column(elem_id=f"{TAB}_depth", elem_classes=["easel-card", "easel-depth-only"]):
+        canvas.build(f"{TAB}_depth_map", "view", "img2img.depth_map", "img2img.depth_hint")
     return fields
 
 
@@ -140,10 +143,25 @@ def _strength(values: dict[str, Any]) -> dict[str, Component]:
             values["image_cfg_scale"],
             0.05,
         )
+        # Shown while a model is chosen that is told what the picture shows.
+        noise_level = slider(
+            "noise_level",
+            f"{TAB}_noise_level",
+            0,
+            999,
+            values["noise_level"],
+            1,
+            elem_classes=["easel-unclip-only"],
+        )
         mode = inpaint.radio(
             "resize_mode",
             "resize_mode",
             ("resize_just", "resize_crop", "resize_fill", "resize_latent"),
             0,
         )
-    return {"denoising_strength": strength, "image_cfg_scale": image_cfg, "resize_mode": mode}
+    return {
+        "denoising_strength": strength,
+        "image_cfg_scale": image_cfg,
+        "noise_level": noise_level,
+        "resize_mode": mode,
+    }

@@ -90,7 +90,8 @@ new MutationObserver(() => {
 form.prepare(TAB, async (asked, fields) => {
   const { mask_alpha: transparency, batch, ...plain } = asked;
   if (chosen.resize !== "by") delete plain.scale_by;
-  if (!document.documentElement.classList.contains("easel-edit-model")) delete plain.image_cfg_scale;
+  if (!is("edit")) delete plain.image_cfg_scale;
+  if (!is("unclip")) delete plain.noise_level;
   plain.inpaint_full_res = Boolean(fields.inpaint_full_res);
   if (!chosen.mode.startsWith("inpaint")) delete plain.soft_inpainting;
   if (chosen.mode === "batch") {
@@ -99,7 +100,7 @@ form.prepare(TAB, async (asked, fields) => {
     return null;
   }
   const pictures = await picturesFor(chosen.mode, { transparency, blur: fields.mask_blur });
-  return pictures && { ...plain, ...pictures };
+  return pictures && { ...plain, ...pictures, ...(await depthMap()) };
 });
 
 /** `{init_images, mask}` of a sub-tab; null when something is missing, and the person was told. */
@@ -117,6 +118,13 @@ async function picturesFor(name, { transparency, blur }) {
   if (mask) return { init_images: [sketch ?? image], mask };
   if (!everywhere) return missing(name === "inpaint" ? "img2img.empty_mask" : "img2img.empty_paint");
   return { init_images: [image] }; // not masked is everything
+}
+
+/** `{depth_map}` while a model is chosen that takes one and there is one; else nothing. */
+async function depthMap() {
+  if (!is("depth")) return {};
+  const { image } = await drawing("img2img_depth_map").value();
+  return image ? { depth_map: image } : {};
 }
 
 function missing(key) {
@@ -147,8 +155,14 @@ export async function receive(source, name = "img2img", title = "") {
   await drawingOf(name).load(source, title);
 }
 
-// ---- models that edit by instruction have a second guidance
+// ---- models that are shown or told more than the text: InstructPix2Pix, depth models, unCLIP
+
+const KINDS = { edit: /pix2pix/i, depth: /^depth$/i, unclip: /^unclip$/i };
+
+/** Whether the chosen model is of a kind. */
+const is = (kind) => KINDS[kind].test(page.model.variant);
 
 page.onOptions(() => {
-  document.documentElement.classList.toggle("easel-edit-model", /pix2pix/i.test(page.model.variant));
+  for (const kind of Object.keys(KINDS))
+    document.documentElement.classList.toggle(`easel-${kind}-model`, is(kind));
 });

@@ -15,6 +15,7 @@ from modules.catalog.header import safetensors_header
 from modules.catalog.scan import Found
 from modules.catalog.sidecar import Sidecar
 from modules.engine.checkpoints.families import LOADERS
+from modules.engine.checkpoints.families.unclip import embedding_noise
 from modules.engine.checkpoints.planning import plan_model
 from modules.engine.compat.torchvision_ops import make_torchvision_importable
 from tests.engine.families.conftest import JOB as USUAL
@@ -22,6 +23,7 @@ from tests.engine.families.conftest import (
     NEGATIVE,
     OPTIONS,
     PROMPT,
+    SEED,
     SIZE,
     STEPS,
     Write,
@@ -35,8 +37,9 @@ from tests.support.tiny_models import REPOSITORY
 JOB = {"kind": "img2img", "denoising_strength": 1.0}
 
 
-def _theirs(folder: Any, photo: Image.Image) -> np.ndarray:
-    """Their picture, begun like ours from the picture's latents under noise."""
+def _theirs(folder: Any, photo: Image.Image, level: int = 0) -> np.ndarray:
+    """Their picture, begun like ours from the picture's latents under noise; noise on what the
+    picture says is drawn as ours is."""
     make_torchvision_importable()
     import diffusers
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -57,10 +60,12 @@ def _theirs(folder: Any, photo: Image.Image) -> np.ndarray:
     pipe.scheduler = diffusers.EulerDiscreteScheduler.from_config(
         pipe.scheduler.config, timestep_spacing="linspace"
     )
-    # The engine adds no noise to what the picture says: the lowest level's is next to none.
+    # At the lowest level the engine adds no noise to what the picture says: it is next to none.
     add = pipe.noise_image_embeddings
+    width = unclip_family().vision["projection_dim"]
+    drawn = embedding_noise([SEED], width) if level else torch.zeros(1, width)
     pipe.noise_image_embeddings = lambda image_embeds, noise_level, generator: add(
-        image_embeds, noise_level, torch.zeros_like(image_embeds)
+        image_embeds, noise_level, drawn
     )
     pipe.scheduler.set_timesteps(STEPS)
     pixels = torch.from_numpy(np.asarray(photo).astype(np.float32) / 127.5 - 1).permute(2, 0, 1)
@@ -76,6 +81,7 @@ def _theirs(folder: Any, photo: Image.Image) -> np.ndarray:
             num_inference_steps=STEPS,
             guidance_scale=6.0,
             latents=start,
+            noise_level=level,
         )
     return np.asarray(answer.images[0])
 
@@ -90,6 +96,23 @@ def test_unclip_equals_the_pipelines(studio: Studio, write: Write, photo: Image.
     assert difference(made(studio, file, init_images=[photo], **JOB), ours) == 0
     # What the picture shows matters, not only what it looks like at the start.
     assert difference(made(studio, folder), ours) > 1
+
+
+@pytest.mark.parametrize("level", [40, 999])
+def test_noise_on_what_the_picture_says_equals_the_pipelines(
+    studio: Studio, write: Write, photo: Image.Image, level: int
+) -> None:
+    folder = write(unclip_family(), "folder", prediction_type="v_prediction")
+    job = {**USUAL, **JOB, "checkpoint": folder, "options": OPTIONS, "init_images": [photo]}
+    result = studio.make(**job, noise_level=level)
+    assert result.extra["unCLIP noise level"] == level
+    assert difference(result.pictures[0], _theirs(folder, photo, level)) <= 1
+    assert difference(result.pictures[0], studio.make(**job).pictures[0]) > 1
+    if level == 40:
+        # A batch of one picture: each of its results has noise of its own.
+        second = studio.make(**job, noise_level=level, batch_size=2).pictures[1]
+        alone = studio.make(**{**job, "seed": SEED + 1}, noise_level=level).pictures[0]
+        assert difference(second, alone) <= 1
 
 
 def test_an_unclip_file_is_told_and_predicts_v(write: Write) -> None:

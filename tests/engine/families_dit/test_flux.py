@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.families_dit.conftest import NEGATIVE, Build, made, noise, theirs
+from tests.engine.families_dit.conftest import (
+    JOB,
+    NEGATIVE,
+    OPTIONS,
+    Build,
+    made,
+    noise,
+    theirs,
+)
 from tests.engine.generation.conftest import Studio, difference
 from tests.support.tiny_dit import flux, write_part, write_single
 
@@ -46,6 +54,19 @@ def test_a_cfg_scale_above_1_is_guidance_by_the_negative_prompt(
         latents=_packed(build),
     )
     assert difference(ours, other) <= 1
+
+
+def test_the_second_pass_may_be_told_another_guidance(studio: Studio, build: Build) -> None:
+    job = {**JOB, "checkpoint": build(flux()).folder, "options": OPTIONS, "cfg_scale": 1.0}
+    job |= {"enable_hr": True, "hr_scale": 1.25, "hr_upscaler": "Latent", "steps": 2}
+    plain = studio.make(**job)
+    other = studio.make(**job, hr_distilled_cfg=9.0)
+    assert other.extra["Distilled CFG Scale"] == 3.5
+    assert other.extra["Hires Distilled CFG Scale"] == 9.0
+    assert difference(plain.pictures[0], other.pictures[0]) > 0
+    assert "Hires Distilled CFG Scale" not in plain.extra
+    same = studio.make(**job, hr_distilled_cfg=3.5).pictures[0]
+    assert difference(plain.pictures[0], same) == 0
 
 
 def test_oblong_pictures_equal_the_pipelines(studio: Studio, build: Build) -> None:

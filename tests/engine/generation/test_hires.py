@@ -134,6 +134,17 @@ def test_the_second_pass_may_have_its_own_sampler_prompt_and_negative(studio: St
     assert difference(settled.pictures[0], own.pictures[0]) == 0
 
 
+def test_the_second_pass_may_have_its_own_guidance(studio: Studio) -> None:
+    job = {**HIRES, "hr_upscaler": "Latent (nearest)"}
+    plain, own = studio.make(**job), studio.make(**job, hr_cfg=15)
+    assert "Hires CFG Scale" not in plain.extra
+    assert own.extra["Hires CFG Scale"] == 15
+    assert difference(plain.pictures[0], own.pictures[0]) > 0
+    same = studio.make(**job, hr_cfg=5.0).pictures[0]  # the first pass's
+    assert difference(plain.pictures[0], same) == 0
+    assert difference(plain.pictures[0], studio.make(**job, hr_cfg=0).pictures[0]) == 0
+
+
 def test_prompt_editing_goes_on_into_the_second_pass(studio: Studio) -> None:
     def made(prompt: str) -> np.ndarray:
         return studio.picture(**HIRES, prompt=prompt, cfg_scale=25)

@@ -51,7 +51,7 @@ class PictureFacts:
     options: Mapping[str, Any] = field(default_factory=dict)
     """The job's effective settings."""
     request: Mapping[str, Any] = field(default_factory=dict)
-    """The job's request."""
+    """The job's request, with what the pass changes of it."""
     summary: torch.Tensor | None = None
     """What `FamilyAdapter.summary` said about the picture that the job starts from, if any."""
 
@@ -101,10 +101,14 @@ class FamilyAdapter(ABC):
         return bool(plan.components["unet"].config.get("time_cond_proj_dim"))
 
     def summary(
-        self, networks: Mapping[str, torch.nn.Module], pixels: torch.Tensor
+        self,
+        networks: Mapping[str, torch.nn.Module],
+        pixels: torch.Tensor,
+        request: Mapping[str, Any],
+        seeds: Sequence[int],
     ) -> torch.Tensor | None:
-        """What pictures [batch, 3, height, width] in [-1, 1] show, [batch, width], for families
-        that are told; None for most."""
+        """What pictures [batch or 1, 3, height, width] in [-1, 1] show, [batch or 1, width], for
+        families that are told; None for most. `seeds` are those of the batch's pictures."""
         return None
 
     def join(self, parts: Sequence[TextStates]) -> Conditioning:

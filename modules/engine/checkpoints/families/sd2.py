@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,10 +103,16 @@ class Sd2Adapter(sd1.Sd1Adapter):
         return {**told, _LABELS: picture.summary}
 
     def summary(
-        self, networks: Mapping[str, torch.nn.Module], pixels: torch.Tensor
+        self,
+        networks: Mapping[str, torch.nn.Module],
+        pixels: torch.Tensor,
+        request: Mapping[str, Any],
+        seeds: Sequence[int],
     ) -> torch.Tensor | None:
         """See `FamilyAdapter.summary`; only unCLIP models are told what a picture shows."""
-        return unclip.picture_summary(networks, pixels)
+        return unclip.picture_summary(
+            networks, pixels, level=int(request.get("noise_level") or 0), seeds=seeds
+        )
 
     def settled(self, plan: ModelPlan, networks: Mapping[str, torch.nn.Module]) -> ModelPlan:
         """Find out whether the network predicts noise or v, when nothing has said so."""

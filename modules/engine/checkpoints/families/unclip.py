@@ -1,12 +1,14 @@
 """unCLIP models of SD 2.x: they are told what a picture shows, as CLIP's vision model sees it.
 
-The picture's embedding passes through the noise that the model was trained with, at its lowest
-level and with its mean, so that the same picture always says the same; the level goes with it.
+The picture's embedding passes through the noise that the model was trained with; the level goes
+with it. At the lowest level, the usual one, the noise has its mean, so that the same picture always
+says the same. Higher levels let the result stray further from what the picture shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -27,6 +29,7 @@ AUGMENTOR = "noise_augmentor."
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 """Of CLIP's training pictures, per colour."""
+SEED_OFFSET = 1 << 40
 
 
 def file_parts(header: Header, told: Told) -> dict[str, ComponentPlan]:
@@ -70,12 +73,18 @@ def read_folder_parts(folder: FolderFacts, told: Told) -> dict[str, ComponentPla
 
 
 def picture_summary(
-    networks: Mapping[str, torch.nn.Module], pixels: torch.Tensor
+    networks: Mapping[str, torch.nn.Module],
+    pixels: torch.Tensor,
+    *,
+    level: int = 0,
+    seeds: Sequence[int] = (),
 ) -> torch.Tensor | None:
     """What pictures [batch, 3, height, width] in [-1, 1] show, [batch, 2 * width]; None in models
-    that are not told.
+    that are not told. The second half embeds the noise level.
 
-    The second half embeds the noise level 0.
+    Args:
+        level: 0 to 999 of the noise that is added to what they show; none is at 0.
+        seeds: of that noise, one per picture that is made. A single picture is shown to all.
     """
     if IMAGE_ENCODER not in networks:
         return None
@@ -91,12 +100,34 @@ def picture_summary(
     seen = ((seen - mean) / deviation).to(form.device, form.dtype)
     with torch.no_grad():
         embedding = encoder(pixel_values=seen).image_embeds.float()
-        kept = float(cumulated_alphas({"beta_schedule": "squaredcos_cap_v2"})[0]) ** 0.5
-        embedding = normaliser(embedding, kept)
-    # Level 0 as it is embedded everywhere: cosines of 0, then sines of 0.
-    level = torch.zeros_like(embedding)
-    level[:, : embedding.shape[-1] // 2] = 1
-    return torch.cat([embedding, level], dim=1)
+        kept = float(cumulated_alphas({"beta_schedule": "squaredcos_cap_v2"})[level])
+        noise = None
+        if level:
+            embedding = embedding.expand(len(seeds), -1)
+            noise = embedding_noise(seeds, embedding.shape[-1]).to(embedding)
+        embedding = normaliser(embedding, kept, noise)
+    return torch.cat([embedding, embedded_level(level, embedding)], dim=1)
+
+
+def embedding_noise(seeds: Sequence[int], width: int) -> torch.Tensor:
+    """Unit noise [seeds, width] on the CPU, the same for the same seeds everywhere."""
+    rows = []
+    for seed in seeds:
+        # Not the latents' own noise: its first numbers would be these.
+        generator = torch.Generator().manual_seed((seed + SEED_OFFSET) % 2**63)
+        rows.append(torch.randn(width, generator=generator))
+    return torch.stack(rows)
+
+
+def embedded_level(level: int, like: torch.Tensor) -> torch.Tensor:
+    """Cosines, then sines [batch, width] of a noise level, as timesteps are embedded."""
+    half = like.shape[-1] // 2
+    rates = torch.exp(torch.arange(half) * -(math.log(10000.0) / half))
+    angles = level * rates
+    row = torch.nn.functional.pad(
+        torch.cat([angles.cos(), angles.sin()]), (0, like.shape[-1] - 2 * half)
+    )
+    return row.to(like).expand(len(like), -1)
 
 
 class ImageNormaliser(torch.nn.Module):
@@ -107,8 +138,14 @@ class ImageNormaliser(torch.nn.Module):
         self.mean = torch.nn.Parameter(torch.zeros(1, embedding_dim))
         self.std = torch.nn.Parameter(torch.ones(1, embedding_dim))
 
-    def forward(self, embedding: torch.Tensor, kept: float) -> torch.Tensor:
-        """Shrink an embedding [batch, width] towards the mean: noise of no size, at a level where
-        the share `kept` of the signal is left."""
+    def forward(
+        self, embedding: torch.Tensor, kept: float, noise: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """An embedding [batch, width] under noise of unit size in the statistics' terms, at a level
+        where the share `kept` of the signal's variance is left. Without noise it only shrinks
+        towards the mean."""
         mean, deviation = self.mean.to(embedding), self.std.to(embedding)
-        return (embedding - mean) / deviation * kept * deviation + mean
+        whitened = (embedding - mean) / deviation * kept**0.5
+        if noise is not None:
+            whitened = whitened + noise * (1 - kept) ** 0.5
+        return whitened * deviation + mean

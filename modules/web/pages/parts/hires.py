@@ -23,7 +23,7 @@ class HiresPart:
 def build(tab: str, lists: dict[str, list[str]], values: dict[str, Any]) -> HiresPart:
     """Place the section; ``lists`` are the page state's, ``values`` the form's defaults.
 
-    Checkpoint, sampler and prompts of the second pass are there only when the settings
+    Checkpoint, sampler, CFG scale and prompts of the second pass are there only when the settings
     ``hires_fix_show_sampler`` and ``hires_fix_show_prompts`` say so (a class on the page's body).
     """
     with switch("hr", f"{tab}_hr", aside="easel-hires-size", tab=tab) as part:
@@ -49,6 +49,16 @@ def build(tab: str, lists: dict[str, list[str]], values: dict[str, Any]) -> Hire
             checkpoint = _choice("hr_checkpoint", lists["hires_checkpoints"], values)
             sampler = _choice("hr_sampler", lists["hires_samplers"], values)
             scheduler = _choice("hr_scheduler", lists["hires_schedulers"], values)
+            cfg = slider("hr_cfg", f"{tab}_hr_cfg", 0, 30, values["hr_cfg"], 0.5)
+        distilled = slider(
+            "hr_distilled_cfg",
+            f"{tab}_hr_distilled_cfg",
+            0,
+            30,
+            values["hr_distilled_cfg"],
+            0.1,
+            elem_classes=["easel-guided-only"],
+        )
         with gr.Column(elem_id=f"{tab}_hires_fix_row5", elem_classes=["easel-hires-prompts"]):
             prompt = textbox("hr_prompt", "hires_prompt", lines=2)
             negative = textbox("hr_negative_prompt", "hires_neg_prompt", lines=2)
@@ -63,6 +73,8 @@ def build(tab: str, lists: dict[str, list[str]], values: dict[str, Any]) -> Hire
         "hr_checkpoint_name": checkpoint,
         "hr_sampler_name": sampler,
         "hr_scheduler": scheduler,
+        "hr_cfg": cfg,
+        "hr_distilled_cfg": distilled,
         "hr_prompt": prompt,
         "hr_negative_prompt": negative,
     }
