@@ -1,0 +1,1 @@
+"""Installing, updating, switching and removing extensions."""
