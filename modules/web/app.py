@@ -47,6 +47,7 @@ from modules.web.rest.models import model_router
 from modules.web.rest.pictures import picture_router
 from modules.web.rest.settings import settings_router
 from modules.web.rest.stopping import stop_router
+from modules.web.safe_mode import safe_mode_router
 
 if TYPE_CHECKING:
     import gradio
@@ -80,6 +81,7 @@ ROUTERS = (
     extra_network_router,
     file_router,
     live_router,
+    safe_mode_router,
 )
 
 
@@ -122,6 +124,8 @@ def _with_settings(gate: GateConfig, context: AppContext) -> GateConfig:
 def _lifespan(context: AppContext) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager]:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if context.starts is not None:
+            context.starts.finished()
         yield
         await asyncio.to_thread(context.jobs.stop)
         await asyncio.to_thread(context.downloads.stop)

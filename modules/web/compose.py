@@ -11,15 +11,19 @@ from modules.requests.limits import TEST_LIMITS
 from modules.settings.flags import Flags
 from modules.settings.notices import Notice, NoticeBoard
 from modules.settings.paths import Paths
+from modules.settings.start_record import StartRecord
 from modules.settings.store import OptionStore
 from modules.settings.tables import build_table
 from modules.settings.version import VERSION
 from modules.web.context import AppContext
 from modules.web.exposure import is_open
+from modules.web.safe_mode import safe_mode_notice, safely
 
 
-def build_context(flags: Flags) -> AppContext:
+def build_context(flags: Flags, starts: StartRecord | None = None) -> AppContext:
     """Everything but the web application; nothing is started yet.
+
+    ``starts`` counts this start, and makes it a safe one if those before did not finish.
 
     Raises:
         DataFolderInUse: another process works with the data folder.
@@ -31,13 +35,17 @@ def build_context(flags: Flags) -> AppContext:
     # Before any file is opened: a damaged one is set aside, which only its owner may do.
     lock = DataFolderLock(paths)
     try:
-        return _build(flags, paths, lock)
+        if starts is not None:
+            starts.begin()
+        return _build(safely(flags, starts), paths, lock, starts)
     except BaseException:
         lock.release()
         raise
 
 
-def _build(flags: Flags, paths: Paths, lock: DataFolderLock) -> AppContext:
+def _build(
+    flags: Flags, paths: Paths, lock: DataFolderLock, starts: StartRecord | None
+) -> AppContext:
     notices = NoticeBoard()
     options = OptionStore(
         paths.config_file,
@@ -45,6 +53,9 @@ def _build(flags: Flags, paths: Paths, lock: DataFolderLock) -> AppContext:
         use_file=not flags.safe_mode,
         damaged=notices.damaged,
     )
+    if flags.safe_mode:
+        notices.add(safe_mode_notice(starts))
+        options.remarks.clear()  # they say the same
     for number, remark in enumerate(options.remarks):
         notices.add(Notice(f"settings:{number}", remark))
     catalog = Catalog(
@@ -95,4 +106,5 @@ def _build(flags: Flags, paths: Paths, lock: DataFolderLock) -> AppContext:
         version=VERSION,
         lock=lock,
         notices=notices,
+        starts=starts,
     )

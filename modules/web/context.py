@@ -16,6 +16,7 @@ from modules.prompts import PromptTokenizer, StyleBook, WildcardLibrary
 from modules.settings.flags import Flags
 from modules.settings.notices import NoticeBoard
 from modules.settings.paths import Paths
+from modules.settings.start_record import StartRecord
 from modules.settings.store import OptionStore
 
 
@@ -35,6 +36,10 @@ class AppContext:
     """Held as long as the program works with the data folder."""
     notices: NoticeBoard
     """What the banner of the page says."""
+    starts: StartRecord | None = None
+    """To be told when the start has finished."""
+    starts_again: bool = False
+    """The program shall begin anew when it has ended."""
     started: float = field(default_factory=time.time)
     boot: str = field(default_factory=lambda: secrets.token_hex(8))
     """Different for each server process, so that a page notices a restart."""

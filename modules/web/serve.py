@@ -14,6 +14,8 @@ import uvicorn
 from modules.jobs.compose import DataFolderInUse
 from modules.requests.errors import RequestError
 from modules.settings.flags import Flags
+from modules.settings.paths import Paths
+from modules.settings.start_record import StartRecord
 from modules.web.exposure import StartRefused, bind_address, check_tls, first_url, gate_config
 from modules.web.gate import GateConfig
 from modules.web.patience import MAX_CONNECTIONS, PatientProtocol
@@ -40,12 +42,14 @@ def serve(flags: Flags) -> int:
     from modules.web.compose import build_context
 
     try:
-        context = build_context(flags)
+        context = build_context(flags, StartRecord(Paths.from_flags(flags)))
     except (OSError, DataFolderInUse, RequestError) as error:
         listener.close()
         return _refuse(str(error))
+    flags = context.flags
     context.jobs.start(load_first=not flags.skip_load_model_at_start)
     from modules.web.app import create_app
+    from modules.web.safe_mode import start_again
 
     app = create_app(context, gate)
     context.catalog.hash_in_background(
@@ -62,6 +66,8 @@ def serve(flags: Flags) -> int:
             _run(app, flags, listener)
     finally:
         context.lock.release()
+    if context.starts_again:
+        start_again()
     return 0
 
 

@@ -100,6 +100,7 @@ POST /easel/v1/queue/pause
 POST /easel/v1/queue/resume
 PUT /easel/v1/settings
 POST /easel/v1/settings/reset
+POST /easel/v1/safe-mode/leave
 POST /easel/v1/skip
 DELETE /easel/v1/styles/{name:path}
 PUT /easel/v1/styles/{name:path}
