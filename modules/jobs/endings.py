@@ -11,7 +11,8 @@ from typing import Any
 
 from modules.jobs.fanout import Fanout, Subscription
 from modules.jobs.leftovers import remove_leftovers
-from modules.jobs.records import FAILED, PARKED, QUEUED, JobRecord
+from modules.jobs.paused_states import FOLDER, PausedStates
+from modules.jobs.records import FAILED, PARKED, PAUSED, QUEUED, JobRecord
 from modules.jobs.run import Ending, JobRun
 from modules.jobs.store import JobStore
 from modules.jobs.view import QueueView
@@ -35,6 +36,7 @@ class JobEndings(QueueView):
         self.fanout = Fanout()
         self._lock = threading.RLock()
         self._waiters = Waiters(self.record)
+        self.states = PausedStates(store.path.parent / FOLDER)
         self._unstored: dict[str, JobRecord] = {}
         """Finished jobs whose ending is not in the store yet (a full disk)."""
 
@@ -86,12 +88,19 @@ class JobEndings(QueueView):
 
     def _settle(self, run: JobRun, ending: Ending) -> None:
         job_id = run.record.id
+        if ending.state == PAUSED:
+            self._put_aside(run, ending)
+            return
         if ending.state == QUEUED:
             self._after_crash(self.store.get(job_id), ending.message, run)
             return
         self._finish_row(
             job_id, ending.state, ending.message, facts=ending.facts, timings=ending.timings
         )
+
+    def _put_aside(self, run: JobRun, ending: Ending) -> None:
+        """A run has been paused."""
+        raise NotImplementedError
 
     def _store_endings(self) -> None:
         """Write what could not be written when the jobs ended."""
@@ -145,6 +154,7 @@ class JobEndings(QueueView):
         )
         record = self.store.get(job_id)
         remove_leftovers(record)
+        self.states.forget(job_id)
         self._tell_finished(record)
 
     def _tell_finished(self, record: JobRecord) -> None:

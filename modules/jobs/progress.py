@@ -45,6 +45,7 @@ class ProgressSnapshot:
     skipped: bool = False
     interrupted: bool = False
     stopping: bool = False
+    pausing: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The object that the live channel and ``/easel/v1`` send."""
@@ -64,6 +65,7 @@ class ProgressSnapshot:
             "position": self.position,
             "elapsed": round(self.elapsed, 2),
             "preview_id": self.preview_id,
+            "pausing": self.pausing,
         }
 
 
@@ -130,6 +132,7 @@ class ProgressMeter:
         self.skipped = False
         self.interrupted = False
         self.stopping = False
+        self.pausing = False
 
     def begin_sampling(self) -> None:
         """The model is there; text is being encoded."""
@@ -202,6 +205,7 @@ class ProgressMeter:
                 skipped=self.skipped,
                 interrupted=self.interrupted,
                 stopping=self.stopping,
+                pausing=self.pausing,
             )
 
     def _eta(self) -> float | None:

@@ -12,8 +12,10 @@ FAILED = "failed"
 CANCELLED = "cancelled"
 INTERRUPTED = "interrupted"
 PARKED = "parked"
+PAUSED = "paused"
+"""Put aside by the user; it waits to be resumed."""
 
-STATES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED, INTERRUPTED, PARKED)
+STATES = (QUEUED, RUNNING, PAUSED, DONE, FAILED, CANCELLED, INTERRUPTED, PARKED)
 PAINTING = ("txt2img", "img2img")
 """Jobs that paint with a checkpoint."""
 MODEL_KINDS = ("merge", "convert")

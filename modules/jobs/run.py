@@ -11,9 +11,10 @@ from typing import Any
 from modules.jobs.backends.base import Backend, Outcome
 from modules.jobs.describe import image_json
 from modules.jobs.fanout import Fanout
+from modules.jobs.paused_states import PausedStates
 from modules.jobs.picture_plan import is_shown
 from modules.jobs.progress import ProgressMeter
-from modules.jobs.records import DONE, FAILED, INTERRUPTED, QUEUED, ImageRecord, JobRecord
+from modules.jobs.records import DONE, FAILED, INTERRUPTED, PAUSED, QUEUED, ImageRecord, JobRecord
 from modules.jobs.results import ResultKeeper
 from modules.jobs.store import JobStore
 from modules.requests import events
@@ -29,7 +30,8 @@ MIME = {"jpeg": "image/jpeg", "jpg": "image/jpeg", "png": "image/png", "webp": "
 
 @dataclass(frozen=True)
 class Ending:
-    """How the run ended; state ``queued`` means that the engine died and the job may run again."""
+    """How the run ended; state ``paused`` puts the job aside, ``queued`` means that the engine died
+    and the job may run again."""
 
     state: str
     message: str | None = None
@@ -48,6 +50,7 @@ class JobRun:
         store: JobStore,
         fanout: Fanout,
         backend: Backend,
+        states: PausedStates,
     ) -> None:
         self.record = record
         self.meter = meter
@@ -59,6 +62,9 @@ class JobRun:
         self._store = store
         self._fanout = fanout
         self._backend = backend
+        self._states = states
+        self.yields_to: str | None = None
+        """The job that goes first; this one waits behind it after it has been paused."""
         self._asked: list[str] = []
         self._warnings = list(record.warnings)
         self._saving: list[Future[ImageRecord | None]] = []
@@ -69,6 +75,8 @@ class JobRun:
             if not image.facts.get("incomplete")
         }
         self._news_due = 0.0
+        self._place: dict[str, Any] = {}
+        """Where the job was when it was paused."""
 
     def ask_to_stop(self, mode: str) -> None:
         """Pass the wish on, and once more when the engine begins: it may not have the job yet."""
@@ -82,6 +90,13 @@ class JobRun:
         heard = self._backend.interrupt(self.record.id, mode)
         if heard and mode == "skip":
             self._asked.remove(mode)  # asking twice could skip the next batch too
+
+    def ask_to_pause(self, mode: str) -> None:
+        """The same for ``pause`` and ``pause_after_current``."""
+        self._asked.append(mode)
+        self.meter.pausing = True
+        self._backend.interrupt(self.record.id, mode)
+        self._report()
 
     def carry_out(self, prepared: PreparedJob) -> Ending:
         """Run to the end and save what came."""
@@ -108,6 +123,8 @@ class JobRun:
             return Ending(FAILED, outcome.message, {**facts, "failure": outcome.failure}, timings)
         if lost:
             return Ending(FAILED, lost, facts, timings)
+        if outcome.ending == "paused":
+            return Ending(PAUSED, self._notes(), {**facts, "paused": self._place}, timings)
         self._make_grid(prepared)
         notes = self._notes()
         state = INTERRUPTED if outcome.ending == "interrupted" else DONE
@@ -136,8 +153,10 @@ class JobRun:
             self._show(event)
         elif isinstance(event, events.ImageDone):
             self._keep(event)
+        elif isinstance(event, events.Paused):
+            self._keep_state(event)
         elif isinstance(event, events.Warning_):
-            self._warn(event.message)
+            self.warn(event.message)
 
     def _count_attempt(self) -> None:
         if not self.begun:
@@ -172,7 +191,28 @@ class JobRun:
         }
         self._fanout.publish(header, event.data)
 
-    def _warn(self, message: str) -> None:
+    def _keep_state(self, event: events.Paused) -> None:
+        """Write down where the job is; without it, the job begins again when it goes on."""
+        now, kept = self.meter.snapshot(), True
+        try:
+            self._states.put(self.record.id, event.data)
+        except OSError as error:
+            log.warning("job %s: its state could not be kept: %s", self.record.id, error)
+            self._states.forget(self.record.id)
+            why = error.strerror or error
+            self.warn(f"What was done of the job could not be kept ({why}): it will begin again.")
+            kept = False
+        self._place = {
+            "kept": kept,
+            "progress": round(now.progress, 4) if kept else 0.0,
+            "step": now.step,
+            "steps": now.steps,
+            "iteration": event.iteration,
+            "iterations": now.iterations,
+        }
+
+    def warn(self, message: str) -> None:
+        """Tell the user, once per job."""
         if message in self._warnings:
             return
         self._warnings.append(message)
@@ -216,7 +256,7 @@ class JobRun:
             grid = self._keeper.grid(self._store.get(self.record.id), prepared)
         except Exception as error:
             log.exception("job %s: the grid could not be made", self.record.id)
-            self._warn(f"The grid could not be made: {error}")
+            self.warn(f"The grid could not be made: {error}")
             return
         if grid is not None:
             self._tell(grid)

@@ -17,12 +17,14 @@ from modules.jobs.engine_watch import READY, RESTARTING, STARTING, STOPPED, Engi
 from modules.jobs.idle import IdleUnload
 from modules.jobs.inputs import InputStore, StoredInput
 from modules.jobs.models import ModelControl
+from modules.jobs.pausing import MODES, JobPausing
 from modules.jobs.prepare import JobRequest, Preparer
 from modules.jobs.progress import ProgressMeter
 from modules.jobs.records import (
     DONE,
     FAILED,
     MODEL_KINDS,
+    PAINTING,
     QUEUED,
     RUNNING,
     JobRecord,
@@ -31,7 +33,6 @@ from modules.jobs.records import (
 from modules.jobs.results import ResultKeeper
 from modules.jobs.run import UNEXPECTED, Ending, JobRun
 from modules.jobs.schedule import LOOK_AHEAD, choose_next
-from modules.jobs.steering import QueueSteering
 from modules.jobs.store import JobStore
 from modules.jobs.worker import Worker
 from modules.requests import events
@@ -46,7 +47,7 @@ KEPT_JOBS = 2000
 """Finished jobs whose records are kept over a start; pictures carry their own parameters."""
 
 
-class JobService(QueueSteering):
+class JobService(JobPausing):
     """Accepts jobs, keeps them over restarts, feeds the engine, and tells everyone what happens.
 
     All methods may be called from any thread and return quickly, except ``wait``.
@@ -87,6 +88,8 @@ class JobService(QueueSteering):
         with suppress(sqlite3.OperationalError):  # a full disk; the next start tries again
             self.store.forget_finished(KEPT_JOBS)
         self._recover()
+        unfinished = (*self.store.waiting(), *self.store.paused())
+        self.states.tidy(record.id for record in unfinished)
         self.backend.start()
         self._worker.start()
         self._idle.start()
@@ -100,7 +103,10 @@ class JobService(QueueSteering):
         self.keeper.tidy(lambda: self.inputs.prune(self.store.inputs_in_use()))
 
     def stop(self, timeout: float = 8.0) -> None:
-        """End the engine; a job that runs goes back to the queue as if it had not been started."""
+        """End the engine; a job that runs goes back to the queue.
+
+        The next start goes on from its last step if that ends soon enough, else from its beginning.
+        """
         if self._stopped:
             return
         self._stopped = True
@@ -110,7 +116,8 @@ class JobService(QueueSteering):
             if current is not None:
                 current.closing = True
         if current is not None:
-            self.backend.interrupt(current.record.id, "interrupt")
+            painting = current.record.kind in PAINTING
+            self.backend.interrupt(current.record.id, MODES["now"] if painting else "interrupt")
         self._worker.stop(timeout if current is None else min(timeout, 3.0))
         self.engine.set_state(STOPPED, "The program is ending.")
         self.backend.stop()
@@ -240,7 +247,7 @@ class JobService(QueueSteering):
             record = self.store.get(job.id)
             meter = ProgressMeter(record, self.pace)
             self._current = JobRun(
-                record, meter, self.keeper, self.store, self.fanout, self.backend
+                record, meter, self.keeper, self.store, self.fanout, self.backend, self.states
             )
         self._announce(record)
         return record
@@ -285,7 +292,7 @@ class JobService(QueueSteering):
     def _carried_out(self, run: JobRun) -> Ending:
         prepared = PreparedJob.from_json(run.record.prepared)
         self.models.expect(prepared.checkpoint)
-        return run.carry_out(prepared)
+        return run.carry_out(self._to_go_on(run, prepared))
 
     # ---- the engine's news
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from modules.jobs.admission import Admission
 from modules.jobs.endings import JobEndings
-from modules.jobs.records import CANCELLED, FINISHED, QUEUED, RUNNING, JobRecord, UnknownJob
+from modules.jobs.records import (
+    CANCELLED,
+    FINISHED,
+    PAUSED,
+    QUEUED,
+    RUNNING,
+    JobRecord,
+    UnknownJob,
+)
 from modules.jobs.store import JobStore
 from modules.requests.errors import RequestError
 
@@ -38,14 +46,14 @@ class QueueSteering(JobEndings):
         return self.interrupt(job_id, "skip")
 
     def cancel(self, job_id: str) -> bool:
-        """Take a waiting job out, or interrupt it when it runs. False when it is finished.
+        """Take a waiting or paused job out, interrupt a running one; False for finished ones.
 
         Raises:
             UnknownJob: there is none with this id.
         """
         with self._lock:
             record = self.store.get(job_id)
-            if record.state == QUEUED:
+            if record.state in (QUEUED, PAUSED):
                 self._finish_row(job_id, CANCELLED, None)
                 return True
         return record.state == RUNNING and self.interrupt(job_id)

@@ -16,6 +16,7 @@ from modules.jobs import uses
 from modules.jobs.records import (
     DONE,
     FINISHED,
+    PAUSED,
     QUEUED,
     RUNNING,
     ImageRecord,
@@ -218,6 +219,10 @@ class JobStore:
     def running(self) -> list[JobRecord]:
         """Jobs marked as running, with the images they have so far."""
         return self._select("state = ? ORDER BY started", (RUNNING,))
+
+    def paused(self) -> list[JobRecord]:
+        """Jobs that were put aside, in the order in which they came."""
+        return self._select("state = ? ORDER BY created", (PAUSED,))
 
     def recent(self, limit: int, states: Iterable[str] = FINISHED) -> list[JobRecord]:
         """Finished jobs, newest first, unless the user cleared them from the list."""

@@ -53,6 +53,10 @@ class QueueView:
             lines.append(brief_json(record, place if waiting else None, self._progress_of(record)))
         return lines
 
+    def paused_briefs(self) -> list[dict[str, Any]]:
+        """The jobs that were put aside as JSON lines, in the order in which they came."""
+        return [self.brief(record) for record in self.store.paused()]
+
     def _position(self, record: JobRecord) -> int | None:
         if record.state != QUEUED:
             return None
@@ -63,7 +67,7 @@ class QueueView:
         current = self._current
         if record.state == RUNNING and current is not None and current.record.id == record.id:
             return current.meter.snapshot().progress
-        return 0.0
+        return float((record.facts.get("paused") or {}).get("progress") or 0.0)
 
     @property
     def current(self) -> ProgressMeter | None:
@@ -95,7 +99,9 @@ class QueueView:
         }
         if record.state != QUEUED:
             return ProgressSnapshot(
-                **fields, progress=1.0 if record.state in FINISHED else 0.0, phase=record.state
+                **fields,
+                progress=1.0 if record.state in FINISHED else self._progress_of(record),
+                phase=record.state,
             )
         jobs = self.store.waiting()
         place = next((n for n, job in enumerate(jobs, 1) if job.id == record.id), 1)

@@ -35,6 +35,8 @@ class Painter:
 
     def __init__(self) -> None:
         self.began: list[str] = []
+        self.resumed: list[str] = []
+        """Of each run: the state it went on from."""
         self.crash_on: set[str] = set()
         self.crash_after_pictures: int | None = None
         self.fail_on: dict[str, tuple[str, str]] = {}
@@ -96,8 +98,9 @@ class Painter:
             return Outcome("failed", *self.fail_on[prepared.id])
         request = prepared.request
         steps, batch = request["steps"], request["batch_size"]
-        for iteration in range(request["n_iter"]):
-            for step in range(1, steps + 1):
+        first, done = self._paused_at(prepared)
+        for iteration in range(first, request["n_iter"]):
+            for step in range(done + 1, steps + 1):
                 on_event(events.Step(prepared.id, iteration, request["n_iter"], step, steps))
                 on_event(events.Preview(prepared.id, step, "jpeg", b"\xff\xd8\xff preview"))
                 self.reached.set()
@@ -106,8 +109,11 @@ class Painter:
                     return Outcome("crashed", "crash", "The engine has been stopped.")
                 if prepared.id in self.crash_on:
                     return Outcome("crashed", "crash", "The engine was ended by signal 9.")
+                if self._wish == "pause":
+                    return self._pause(prepared, on_event, iteration, step)
                 if self._wish in ("interrupt", "skip"):
                     break
+            done = 0
             for place in range(batch):
                 incomplete = self._wish in ("interrupt", "skip")
                 on_event(self._picture(prepared, iteration * batch + place, incomplete))
@@ -117,9 +123,26 @@ class Painter:
             if self._wish in ("interrupt", "stop_after_current"):
                 on_event(events.Done(prepared.id, interrupted=True))
                 return Outcome("interrupted")
+            if self._wish == "pause_after_current" and iteration + 1 < request["n_iter"]:
+                return self._pause(prepared, on_event, iteration + 1, 0)
             self._wish = None
         on_event(events.Done(prepared.id))
         return Outcome("done", timings={"total": 0.1})
+
+    def _pause(
+        self, prepared: PreparedJob, on_event: EventHandler, iteration: int, step: int
+    ) -> Outcome:
+        on_event(events.Paused(prepared.id, iteration, f"{iteration} {step}".encode()))
+        on_event(events.Done(prepared.id, paused=True))
+        return Outcome("paused")
+
+    def _paused_at(self, prepared: PreparedJob) -> tuple[int, int]:
+        path = prepared.resources.get("paused")
+        self.resumed.append(Path(path).read_text() if path else "")
+        if not path:
+            return 0, 0
+        iteration, step = Path(path).read_text().split()
+        return int(iteration), int(step)
 
     def _picture(
         self, prepared: PreparedJob, index: int, incomplete: bool = False

@@ -13,7 +13,7 @@ EventHandler = Callable[[Event], None]
 
 EngineState = Literal["stopped", "starting", "ready", "busy", "restarting"]
 
-Ending = Literal["done", "interrupted", "failed", "crashed"]
+Ending = Literal["done", "interrupted", "paused", "failed", "crashed"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ class Backend(Protocol):
         """
 
     def interrupt(self, job: str | None, mode: str = "interrupt") -> bool:
-        """Send ``interrupt``, ``skip`` or ``stop_after_current``; None means whatever runs.
+        """Send ``interrupt``, ``skip``, ``stop_after_current``, ``pause`` or
+        ``pause_after_current``; None means whatever runs.
 
         False when no such job is running.
         """

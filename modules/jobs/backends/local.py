@@ -438,7 +438,7 @@ def _concerns(run: _Run, event: Event) -> bool:
 def _outcome(event: Done | Failed) -> Outcome:
     if isinstance(event, Failed):
         return Outcome("failed", event.failure, event.message)
-    ending = "interrupted" if event.interrupted else "done"
+    ending = "paused" if event.paused else "interrupted" if event.interrupted else "done"
     return Outcome(ending, facts=event.facts, timings=event.timings)
 
 
