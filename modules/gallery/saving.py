@@ -66,11 +66,13 @@ def save_image(
     name: str | None = None,
     suffix: str = "",
     caption: str | None = None,
+    encoded: EncodedImage | None = None,
 ) -> SavedImage:
     """Write one picture as the settings say; its name is new and no existing file is lost.
 
     `folder` replaces the folder of the settings, `name` their file name pattern and number; a taken
-    name gets a number behind it. `suffix` ends the name; `caption` goes into a text file beside it.
+    name gets a number behind it. `suffix` ends the name; `caption` goes into a text file beside it;
+    `encoded` is the file's content where it was made before.
     An override of a single request must not choose the `outdir_*` settings; that is the caller's to
     check.
 
@@ -80,7 +82,7 @@ def save_image(
     """
     context = replace(context, image_hash=context.image_hash or (lambda: _pixel_hash(image)))
     chosen = file_format or str(options.get("samples_format") or "png")
-    encoded = _encode(image, chosen, infotext, options, chunks)
+    encoded = encoded or _encode(image, chosen, infotext, options, chunks)
     subfolders = bool(options.get("save_to_dirs", True))
     target = _folder(kind, False, context, options, paths, folder, subfolders)
     given = sanitize_name(name, 200) if name else ""
@@ -336,9 +338,11 @@ class _named_errors:  # noqa: N801 - used as a statement, like contextlib's own
         if isinstance(error, OSError):
             if error.errno in _NO_SPACE:
                 raise DiskFullError(
-                    f"No space is left for the picture in the folder {self.folder}."
+                    f"No space is left for the picture in the folder {self.folder}.", self.folder
                 ) from error
             reason = error.strerror or "the system refuses"
             raise ImageSaveError(
-                f"The picture cannot be saved in the folder {self.folder}: {reason}."
+                f"The picture cannot be saved in the folder {self.folder}: {reason}.",
+                self.folder,
+                reason,
             ) from error

@@ -84,6 +84,14 @@ def build_jobs(
     """
     notices = notices or NoticeBoard()
     store = JobStore(database or paths.database, notices.damaged)
-    keeper = ResultKeeper(paths, store, version, write_params)
+    keeper = ResultKeeper(
+        paths,
+        store,
+        version,
+        write_params,
+        folders=lambda: {
+            key: value for key, value in options.as_dict().items() if key.startswith("outdir_")
+        },
+    )
     preparer = Preparer(options, catalog, styles, wildcards, InputStore(paths), ceiling, confined)
-    return JobService(store, preparer, backend, keeper, limits)
+    return JobService(store, preparer, backend, keeper, limits, notices)

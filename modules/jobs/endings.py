@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -12,9 +13,11 @@ from typing import Any
 from modules.jobs.fanout import Fanout, Subscription
 from modules.jobs.leftovers import remove_leftovers
 from modules.jobs.paused_states import FOLDER, PausedStates
-from modules.jobs.records import FAILED, PARKED, PAUSED, QUEUED, JobRecord
+from modules.jobs.records import DONE, FAILED, FINISHED, PARKED, PAUSED, QUEUED, JobRecord
 from modules.jobs.run import Ending, JobRun
+from modules.jobs.storage import StorageWatch
 from modules.jobs.store import JobStore
+from modules.jobs.unsaved import lost_from_memory
 from modules.jobs.view import QueueView
 from modules.jobs.waiters import Waiters
 from modules.jobs.worker import Worker
@@ -24,21 +27,23 @@ log = logging.getLogger("easel.jobs")
 MAX_ATTEMPTS = 2
 """A job that the engine worked on when it or the program died this often is parked."""
 NOT_STORED = "How the job ended could not be stored; is the disk full? The log has the details."
+CRASHES = "crashes"
+"""The flag that counts how often in a row the program died while a job ran."""
 
 
 class JobEndings(QueueView):
     """The part of the job service that closes jobs and spreads the news."""
 
     _worker: Worker
+    storage: StorageWatch
 
     def __init__(self, store: JobStore) -> None:
         super().__init__(store)
         self.fanout = Fanout()
+        self.crashes = 0
         self._lock = threading.RLock()
         self._waiters = Waiters(self.record)
         self.states = PausedStates(store.path.parent / FOLDER)
-        self._unstored: dict[str, JobRecord] = {}
-        """Finished jobs whose ending is not in the store yet (a full disk)."""
 
     def subscribe(self, wake: Callable[[], None]) -> Subscription:
         """A mailbox for everything that happens; ``wake()`` is called on any thread."""
@@ -63,6 +68,7 @@ class JobEndings(QueueView):
 
     def _recover(self) -> None:
         """Jobs that ran when the program ended wait again, or are parked after two times."""
+        self.crashes = self._count_crash()
         for record in reversed(self.store.running()):
             if record.attempts >= MAX_ATTEMPTS:
                 self._finish_row(
@@ -75,16 +81,47 @@ class JobEndings(QueueView):
                 log.info("job %s was running when the program ended; it waits again", record.id)
                 self._requeue_first(record)
 
+        for job_id in lost_from_memory(self.store):
+            log.info("job %s is run again: its pictures were in memory alone", job_id)
+            self.store.update(job_id, state=QUEUED, attempts=0, finished=None, error=None)
+
+    def _count_crash(self) -> int:
+        """How often in a row the program died while a job ran."""
+        before = self.store.get_flag(CRASHES) or "0"
+        crashes = int(before) + 1 if self.store.running() else 0
+        if str(crashes) != before:
+            self.store.set_flag(CRASHES, str(crashes))
+        return crashes
+
     def _end(self, run: JobRun, ending: Ending) -> None:
         """Close a job that ran; when even that fails, those who wait hear of it all the same."""
         record = run.record
         try:
             self._settle(run, ending)
-        except Exception:
+        except Exception as error:
             log.exception("job %s: its ending could not be stored", record.id)
-            lost = replace(record, state=FAILED, finished=time.time(), error=NOT_STORED)
+            self.storage.report(error)
+            lost = replace(self._as_it_is(record), finished=time.time())
+            if ending.state in FINISHED and isinstance(error, sqlite3.OperationalError):
+                lost = replace(
+                    lost,
+                    state=ending.state,
+                    error=ending.message,
+                    facts=ending.facts,
+                    timings=ending.timings,
+                )
+            else:
+                lost = replace(lost, state=FAILED, error=NOT_STORED)
             self._unstored[record.id] = lost
             self._tell_finished(lost)
+
+    def _as_it_is(self, record: JobRecord) -> JobRecord:
+        """The record with its pictures, as far as it can be read."""
+        try:
+            return self.store.get(record.id)
+        except Exception:
+            log.exception("job %s cannot be read", record.id)
+            return record
 
     def _settle(self, run: JobRun, ending: Ending) -> None:
         job_id = run.record.id
@@ -106,7 +143,12 @@ class JobEndings(QueueView):
         """Write what could not be written when the jobs ended."""
         for record in list(self._unstored.values()):
             self.store.update(
-                record.id, state=record.state, finished=record.finished, error=record.error
+                record.id,
+                state=record.state,
+                finished=record.finished,
+                error=record.error,
+                facts=record.facts,
+                timings=record.timings,
             )
             del self._unstored[record.id]
 
@@ -153,6 +195,9 @@ class JobEndings(QueueView):
             timings=timings or {},
         )
         record = self.store.get(job_id)
+        if state == DONE and self.crashes:
+            self.crashes = 0
+            self.store.set_flag(CRASHES, "0")
         remove_leftovers(record)
         self.states.forget(job_id)
         self._tell_finished(record)
@@ -167,4 +212,11 @@ class JobEndings(QueueView):
 
     def _announce_queue(self) -> None:
         if self.fanout.count:
-            self.fanout.publish({"type": "queue", "paused": self._paused, "jobs": self.briefs()})
+            self.fanout.publish(
+                {
+                    "type": "queue",
+                    "paused": self._paused,
+                    "held": self.storage.to_json(),
+                    "jobs": self.briefs(),
+                }
+            )

@@ -25,6 +25,7 @@ from typing import Any
 from PIL import Image
 
 from modules.gallery import (
+    EncodedImage,
     GalleryError,
     ImageSaveError,
     SavedImage,
@@ -32,6 +33,7 @@ from modules.gallery import (
     encode_image,
     make_grid,
     open_image,
+    output_folder,
     save_image,
     save_init_image,
     save_sheet,
@@ -46,6 +48,7 @@ from modules.jobs.picture_plan import (
 )
 from modules.jobs.records import ImageRecord, JobRecord
 from modules.jobs.store import JobStore
+from modules.jobs.unsaved import Home
 from modules.requests import events
 from modules.requests.prepared import PreparedJob
 from modules.settings import atomic
@@ -65,15 +68,26 @@ class ResultKeeper:
     """Keeps each picture of a job as soon as it is there."""
 
     def __init__(
-        self, paths: Paths, store: JobStore, version: str = "", write_params: bool = True
+        self,
+        paths: Paths,
+        store: JobStore,
+        version: str = "",
+        write_params: bool = True,
+        folders: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self.paths = paths
         self._store = store
         self._version = version
         self._write_params = write_params
+        self.folders = folders
+        """The output folders that the settings name now, as ``outdir_*``."""
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="easel-save")
         self._memory: OrderedDict[str, bytes] = OrderedDict()
         self._memory_lock = threading.Lock()
+        self.troubled: Callable[[Exception], None] = lambda error: None
+        """Hears of it when a folder of the settings cannot be written."""
+        self._unsaved = True
+        """Whether pictures may be somewhere else than they should be."""
 
     def keep(self, record: JobRecord, event: events.ImageDone) -> Future[ImageRecord | None]:
         """Save one picture in the background; the future gives its record.
@@ -81,6 +95,14 @@ class ResultKeeper:
         None: a picture beside the result that the settings do not want.
         """
         return self._executor.submit(self._keep, record, event)
+
+    def output_folders(self) -> list[Path]:
+        """Where the settings in force put pictures."""
+        options = self.folders()
+        return [
+            output_folder(kind, False, options, self.paths)
+            for kind in ("txt2img", "img2img", "extras")
+        ]
 
     def in_memory(self, image_id: str) -> bytes | None:
         """A picture that could be written nowhere."""
@@ -98,6 +120,25 @@ class ResultKeeper:
         """
         self._executor.submit(_prune, self.paths.cache / UNSAVED_FOLDER, CACHE_BYTES)
         self._executor.submit(also)
+
+    def bring_home(self, arrived: Callable[[ImageRecord], None]) -> None:
+        """Save what could not be saved before; ``arrived`` hears of each picture.
+
+        Raises:
+            ImageSaveError: a folder still refuses.
+        """
+        if self._unsaved:
+            self._executor.submit(self._bring_home, arrived).result()
+
+    def _bring_home(self, arrived: Callable[[ImageRecord], None]) -> None:
+        def done(image: ImageRecord) -> None:
+            with self._memory_lock:
+                self._memory.pop(image.id, None)
+            arrived(image)
+
+        home = Home(self.paths, self._version, self.folders, self._bytes, self._write)
+        home.bring(self._store, done)
+        self._unsaved = False
 
     def _keep(self, record: JobRecord, event: events.ImageDone) -> ImageRecord | None:
         if not is_of_use(event, record.prepared["options"]):
@@ -151,22 +192,31 @@ class ResultKeeper:
     ) -> tuple[SavedImage | None, str | None]:
         """The file in the output folder, and a sentence when something is not as it should be."""
         try:
-            saved = save_image(
-                image,
-                plan.file_text,
-                plan.context,
-                plan.options,
-                self.paths,
-                kind=kind,
-                folder=plan.folder,
-                name=plan.name,
-                suffix=plan.suffix,
-                chunks=plan.chunks,
-                caption=plan.caption,
-            )
+            saved = self._write(image, plan, kind)
         except ImageSaveError as error:
+            self._unsaved = True
+            if plan.folder is None:
+                self.troubled(error)
             return None, error.sentence
         return saved, saved.note or None
+
+    def _write(
+        self, image: Image.Image, plan: PicturePlan, kind: str, encoded: EncodedImage | None = None
+    ) -> SavedImage:
+        return save_image(
+            image,
+            plan.file_text,
+            plan.context,
+            plan.options,
+            self.paths,
+            kind=kind,
+            folder=plan.folder,
+            name=plan.name,
+            suffix=plan.suffix,
+            chunks=plan.chunks,
+            caption=plan.caption,
+            encoded=encoded,
+        )
 
     def _save_init_image(self, record: JobRecord, event: events.ImageDone) -> str | None:
         """Keep the picture that a job began with, once, under the MD5 of its pixels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -37,6 +38,12 @@ class Ending:
     message: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
+
+
+def notes_of(record: JobRecord) -> str | None:
+    """Why pictures are not where they should be, once."""
+    notes = dict.fromkeys(image.note for image in record.images if image.note)
+    return " ".join(notes) or None
 
 
 class JobRun:
@@ -131,10 +138,7 @@ class JobRun:
         return Ending(state, notes, facts, timings)
 
     def _notes(self) -> str | None:
-        """Why pictures are not where they should be, once."""
-        record = self._store.get(self.record.id)
-        notes = dict.fromkeys(image.note for image in record.images if image.note)
-        return " ".join(notes) or None
+        return notes_of(self._store.get(self.record.id))
 
     # ---- events, on the worker's thread
 
@@ -161,7 +165,15 @@ class JobRun:
     def _count_attempt(self) -> None:
         if not self.begun:
             self.begun = True
-            self._store.update(self.record.id, attempts=self.record.attempts + 1)
+            self._note(attempts=self.record.attempts + 1)
+
+    def _note(self, **changes: Any) -> None:
+        """Keep a remark about the job; a disk that refuses does not end the job."""
+        try:
+            self._store.update(self.record.id, **changes)
+        except sqlite3.OperationalError as error:
+            log.warning("job %s: %s could not be stored: %s", self.record.id, list(changes), error)
+            self._store.troubled(error)
 
     def _report(self) -> None:
         now = time.monotonic()
@@ -216,7 +228,7 @@ class JobRun:
         if message in self._warnings:
             return
         self._warnings.append(message)
-        self._store.update(self.record.id, warnings=self._warnings)
+        self._note(warnings=self._warnings)
         self._fanout.publish({"type": "warning", "job": self.record.id, "message": message})
 
     def _keep(self, event: events.ImageDone) -> None:

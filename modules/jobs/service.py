@@ -23,6 +23,7 @@ from modules.jobs.progress import ProgressMeter
 from modules.jobs.records import (
     DONE,
     FAILED,
+    INTERRUPTED,
     MODEL_KINDS,
     PAINTING,
     QUEUED,
@@ -31,13 +32,15 @@ from modules.jobs.records import (
     what_is_missing,
 )
 from modules.jobs.results import ResultKeeper
-from modules.jobs.run import UNEXPECTED, Ending, JobRun
+from modules.jobs.run import UNEXPECTED, Ending, JobRun, notes_of
 from modules.jobs.schedule import LOOK_AHEAD, choose_next
+from modules.jobs.storage import StorageWatch
 from modules.jobs.store import JobStore
 from modules.jobs.worker import Worker
 from modules.requests import events
 from modules.requests.errors import RequestError
 from modules.requests.prepared import PreparedJob
+from modules.settings.notices import NoticeBoard
 
 log = logging.getLogger("easel.jobs")
 
@@ -60,6 +63,7 @@ class JobService(JobPausing):
         backend: Backend,
         keeper: ResultKeeper,
         limits: QueueLimits | None = None,
+        notices: NoticeBoard | None = None,
     ) -> None:
         super().__init__(store)
         self.preparer = preparer
@@ -76,6 +80,17 @@ class JobService(JobPausing):
             model=lambda: self.engine.loaded.path,
             unload=lambda: self._worker.between_jobs(self.models.unload),
         )
+        self.notices = notices or NoticeBoard()
+        self.options = preparer.options
+        self.storage = StorageWatch(
+            keeper.paths.data,
+            keeper.output_folders,
+            wanted_mb=lambda: int(preparer.options.get("disk_free_mb")),
+            recover=self._recover_unwritten,
+            changed=self._storage_changed,
+            notices=self.notices,
+        )
+        store.troubled = keeper.troubled = self.storage.report
         self._unsubscribe: Callable[[], None] | None = None
         self._stopped = False
         self._tidied = time.monotonic()
@@ -90,6 +105,8 @@ class JobService(JobPausing):
         self._recover()
         unfinished = (*self.store.waiting(), *self.store.paused())
         self.states.tidy(record.id for record in unfinished)
+        self._pause_after_crash()
+        self.storage.start()
         self.backend.start()
         self._worker.start()
         self._idle.start()
@@ -111,6 +128,7 @@ class JobService(JobPausing):
             return
         self._stopped = True
         self._idle.stop()
+        self.storage.stop()
         with self._lock:
             current = self._current
             if current is not None:
@@ -235,6 +253,7 @@ class JobService(JobPausing):
             if self._paused or self._worker.stopping:
                 return None
             waiting = self._whole(self.store.waiting(LOOK_AHEAD))
+            waiting = [record for record in waiting if self.storage.lets(record.save)]
             job = choose_next(waiting, self.engine.loaded.path, self._overtaken)
             if job is None:
                 return None
@@ -293,6 +312,31 @@ class JobService(JobPausing):
         prepared = PreparedJob.from_json(run.record.prepared)
         self.models.expect(prepared.checkpoint)
         return run.carry_out(self._to_go_on(run, prepared))
+
+    # ---- the disk
+
+    def _recover_unwritten(self) -> None:
+        """Write what the disk refused before.
+
+        Raises:
+            ImageSaveError, sqlite3.OperationalError: it still refuses.
+        """
+        self.store.write_unwritten()
+        with self._lock:
+            self._store_endings()
+        arrived: dict[str, None] = {}
+        try:
+            self.keeper.bring_home(lambda image: arrived.setdefault(image.job))
+        finally:
+            for job_id in arrived:
+                record = self.store.get(job_id)
+                if record.state in (DONE, INTERRUPTED):
+                    self.store.update(job_id, error=notes_of(record))
+                self._announce(self.store.get(job_id))
+
+    def _storage_changed(self) -> None:
+        self._announce_queue()
+        self._worker.nudge()
 
     # ---- the engine's news
 

@@ -15,7 +15,11 @@ from modules.jobs.records import (
 )
 from modules.jobs.store import JobStore
 from modules.requests.errors import RequestError
+from modules.settings.notices import Notice, NoticeBoard
+from modules.settings.store import OptionStore
 
+AFTER_CRASH = "after-crash"
+"""The notice about a queue that starts paused."""
 FIRST = 1_000_000
 """Counts as overtaken so often that nothing may pass any more."""
 
@@ -24,6 +28,8 @@ class QueueSteering(JobEndings):
     """The half of the job service that changes what waits and what runs."""
 
     admission: Admission
+    notices: NoticeBoard
+    options: OptionStore
 
     def __init__(self, store: JobStore) -> None:
         super().__init__(store)
@@ -120,9 +126,32 @@ class QueueSteering(JobEndings):
         self._set_paused(True)
 
     def resume_all(self) -> None:
-        """Go on after a pause."""
-        self._set_paused(False)
+        """Go on after a pause, or although results cannot be kept where they should be."""
+        self.notices.remove(AFTER_CRASH)
+        self.storage.ignore()
+        if self._paused:
+            self._set_paused(False)
+        self._announce_queue()
         self._worker.nudge()
+
+    def _pause_after_crash(self) -> None:
+        """At start: nothing begins by itself when it may be what ended the program before."""
+        patience = {"Resume": 0, "Pause": 1}.get(str(self.options.get("queue_after_crash")), 2)
+        if not patience or self.crashes < patience or not self.store.count(QUEUED):
+            return
+        self._set_paused(True)
+        once = self.crashes == 1
+        times = "" if once else f" {self.crashes} times in a row"
+        self.notices.add(
+            Notice(
+                id=AFTER_CRASH,
+                text=f"Easel ended unexpectedly{times}, so the queue starts paused.",
+                code="after_a_crash" if once else "after_crash",
+                params={"times": str(self.crashes)},
+                action="resume",
+                lasting=True,
+            )
+        )
 
     def _set_paused(self, paused: bool) -> None:
         self.store.set_flag("paused", "yes" if paused else "no")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from modules.jobs import uses
+from modules.jobs.image_rows import ImageRows, json_object, json_value
 from modules.jobs.records import (
     DONE,
     FINISHED,
@@ -52,9 +53,6 @@ COLUMNS = (
     "id, kind, state, client, position, created, started, finished, attempts, save, prepared, "
     "error, warnings, facts, timings"
 )
-IMAGE_COLUMNS = (
-    "id, job, idx, kind, path, name, width, height, seed, infotext, saved, note, created, facts"
-)
 CHANGEABLE = frozenset(
     {
         "state",
@@ -78,7 +76,7 @@ class DatabaseUnusable(OSError):  # noqa: N818 - reads as what happened
         super().__init__(f"{path} cannot be used ({error}); make it a writable file or remove it")
 
 
-class JobStore:
+class JobStore(ImageRows):
     """Jobs and their images in one SQLite file; safe to use from any thread.
 
     ``synchronous=FULL``: when ``add`` returns, the job survives a power cut.
@@ -90,6 +88,7 @@ class JobStore:
         Raises:
             DatabaseUnusable: it cannot be opened or written.
         """
+        super().__init__()
         self.path = path
         self._damaged = damaged
         self._lock = threading.RLock()
@@ -297,80 +296,8 @@ class JobStore:
             rows = self._connection.execute(query, (DONE,)).fetchall()
         used: set[str] = set()
         for (text,) in rows:
-            used |= set(_json_object(text).get("inputs") or ())
+            used |= set(json_object(text).get("inputs") or ())
         return used
-
-    # ---- images
-
-    def add_image(self, image: ImageRecord) -> None:
-        """Record a picture; a second one with the same place in the job replaces the first."""
-        values = (
-            image.id,
-            image.job,
-            image.index,
-            image.kind,
-            image.path,
-            image.name,
-            image.width,
-            image.height,
-            image.seed,
-            image.infotext,
-            int(image.saved),
-            image.note,
-            image.created,
-            json.dumps(image.facts),
-        )
-        marks = ", ".join("?" * len(values))
-        with self._transaction() as connection:
-            connection.execute(
-                f"INSERT OR REPLACE INTO job_images ({IMAGE_COLUMNS}) VALUES ({marks})", values
-            )
-            if image.kind == "image":
-                uses.record(connection, image)
-
-    def image(self, image_id: str) -> ImageRecord | None:
-        """One picture by its id."""
-        with self._lock:
-            row = self._connection.execute(
-                f"SELECT {IMAGE_COLUMNS} FROM job_images WHERE id = ?", (image_id,)
-            ).fetchone()
-        return None if row is None else _image(row)
-
-    # ---- models
-
-    def model_uses(self) -> list[uses.UseCount]:
-        """Every model that made a picture, with how often and when."""
-        self._take_up_old_uses()
-        with self._lock:
-            return uses.counts(self._connection)
-
-    def images_made_with(
-        self, kind: str, names: Iterable[str], limit: int = 60, offset: int = 0
-    ) -> list[uses.UsingImage]:
-        """Pictures that a model of one of these names was used for, the newest first."""
-        with self._lock:
-            return uses.images(self._connection, kind, names, limit, offset)
-
-    def _take_up_old_uses(self) -> None:
-        """Once: the pictures of a database that is older than the record of uses."""
-        with self._transaction() as connection:
-            if not uses.is_empty(connection):
-                return
-            query = f"SELECT {IMAGE_COLUMNS} FROM job_images WHERE kind = 'image'"
-            for row in connection.execute(query).fetchall():
-                uses.record(connection, _image(row))
-
-    def _images_of(self, job_ids: list[str]) -> dict[str, tuple[ImageRecord, ...]]:
-        found: dict[str, list[ImageRecord]] = {job_id: [] for job_id in job_ids}
-        for start in range(0, len(job_ids), 500):
-            part = job_ids[start : start + 500]
-            marks = ", ".join("?" * len(part))
-            rows = self._connection.execute(
-                f"SELECT {IMAGE_COLUMNS} FROM job_images WHERE job IN ({marks}) ORDER BY idx", part
-            )
-            for row in rows:
-                found[row[1]].append(_image(row))
-        return {job_id: tuple(images) for job_id, images in found.items()}
 
     # ---- one value each
 
@@ -400,34 +327,10 @@ def _job(row: tuple[Any, ...], images: tuple[ImageRecord, ...]) -> JobRecord:
         finished=row[7],
         attempts=row[8],
         save=bool(row[9]),
-        prepared=_json_object(row[10]),
+        prepared=json_object(row[10]),
         error=row[11],
-        warnings=tuple(_json(row[12], [])),
-        facts=_json_object(row[13]),
-        timings=_json_object(row[14]),
+        warnings=tuple(json_value(row[12], [])),
+        facts=json_object(row[13]),
+        timings=json_object(row[14]),
         images=images,
     )
-
-
-def _image(row: tuple[Any, ...]) -> ImageRecord:
-    return ImageRecord(
-        *row[:10],
-        saved=bool(row[10]),
-        note=row[11],
-        created=row[12],
-        facts=_json_object(row[13]),
-    )
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    """A stored object; empty when the row is damaged, so that the list can still be shown."""
-    found = _json(text, {})
-    return found if isinstance(found, dict) else {}
-
-
-def _json(text: str, otherwise: Any) -> Any:
-    try:
-        return json.loads(text)
-    except (TypeError, ValueError):
-        log.warning("a row of the queue is damaged: %.60r", text)
-        return otherwise

@@ -19,6 +19,8 @@ class QueueView:
         self.pace = Pace()
         self._current: JobRun | None = None
         self._paused = store.get_flag("paused") == "yes"
+        self._unstored: dict[str, JobRecord] = {}
+        """Finished jobs whose ending is not in the store yet (a full disk)."""
 
     def record(self, job_id: str) -> JobRecord:
         """One job.
@@ -30,11 +32,13 @@ class QueueView:
 
     def queue(self) -> list[JobRecord]:
         """Unfinished jobs: the running one first, then the waiting ones in order."""
-        return self.store.running() + self.store.waiting()
+        running = [record for record in self.store.running() if record.id not in self._unstored]
+        return running + self.store.waiting()
 
     def recent(self, limit: int = 20) -> list[JobRecord]:
         """Finished jobs, newest first."""
-        return self.store.recent(limit)
+        unstored = sorted(self._unstored.values(), key=lambda record: -(record.finished or 0))
+        return (unstored + self.store.recent(limit))[:limit]
 
     def brief(self, record: JobRecord) -> dict[str, Any]:
         """A line of the queue as JSON."""

@@ -301,6 +301,14 @@ OPTIONS = (
         help="These work in tiles, so they may exceed what is generated at once.",
     ),
     _limits.whole("max_images_per_job", "Most images of one job", 1000, 1, 10000),
+    _limits.choice(
+        "queue_after_crash",
+        "When Easel ended unexpectedly while a job ran",
+        "Pause after the second time in a row",
+        "Resume|Pause after the second time in a row|Pause",
+        help="What the queue does at the next start. A job that ran at two such ends is set aside "
+        "in any case.",
+    ),
     _limits.whole("max_queued_jobs", "Most waiting jobs", 200, 1, 10000),
     _limits.whole("max_queued_jobs_per_client", "Most waiting jobs of one client", 50, 1, 10000),
     _limits.whole("max_request_mb", "Largest request, in MB", 64, 1, 1024, restart=True),

@@ -83,6 +83,16 @@ OPTIONS = (
         "Write log.csv when saving images using the Save button",
         True,
     ),
+    _images.whole(
+        "disk_free_mb",
+        "Pause the queue when fewer megabytes are free on the disk",
+        200,
+        0,
+        100_000,
+        50,
+        help="Of the data folder and the folders for pictures; it goes on by itself when there is "
+        "room again. 0: never.",
+    ),
     _paths.text(
         "outdir_samples", "Output directory for images", help="If set, it replaces the one below."
     ),

@@ -125,6 +125,7 @@ def state_json(context: AppContext) -> dict[str, Any]:
         "boot": context.boot,
         "server_started": context.started,
         "paused": jobs.paused,
+        "held": jobs.storage.to_json(),
         "queue": (queue := jobs.briefs()),
         "running": running,
         "progress": running,

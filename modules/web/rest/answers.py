@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -17,6 +20,10 @@ from modules.requests.errors import RequestError, shorten
 from modules.settings.options import OptionError
 
 log = logging.getLogger("easel.api")
+
+NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+DISK_ERRORS = (*NO_SPACE, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+"""What a disk or a folder says that refuses; every other fault is the program's."""
 
 
 class SafeJSON(JSONResponse):
@@ -86,11 +93,35 @@ def install_error_answers(app: FastAPI) -> None:
         retry = {"Retry-After": str(error.retry_after)}
         return error_answer(429, "QueueFull", str(error), retry)
 
+    @app.exception_handler(sqlite3.OperationalError)
+    async def refused_row(request: Request, error: sqlite3.OperationalError) -> Response:
+        log.error("%s %s: %s", request.method, request.url.path, error)
+        return disk_answer("The queue", str(error), full="full" in str(error))
+
+    @app.exception_handler(OSError)
+    async def refused_file(request: Request, error: OSError) -> Response:
+        if error.errno not in DISK_ERRORS:
+            return await fault(request, error)
+        log.error("%s %s: %s", request.method, request.url.path, error)
+        name = Path(str(error.filename)).name if error.filename else "A file"
+        return disk_answer(name, error.strerror or "", full=error.errno in NO_SPACE)
+
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         sentence = "An unexpected error; the server's log has the details."
         return error_answer(500, type(error).__name__, sentence)
+
+
+def disk_answer(what: str, reason: str, *, full: bool) -> Response:
+    """Something could not be written: 507 when no space is left, else 503. Nothing was changed."""
+    if full:
+        sentence = (
+            f"{what} could not be written: no space is left on the disk. Nothing was changed."
+        )
+        return error_answer(507, "DiskFull", sentence)
+    sentence = f"{what} could not be written: {reason}. Nothing was changed."
+    return error_answer(503, "DiskRefuses", sentence)
 
 
 def request_error_answer(error: RequestError) -> Response:

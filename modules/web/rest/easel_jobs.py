@@ -142,7 +142,7 @@ def job_router(context: AppContext) -> APIRouter:
         if ended and len(lines) < limit:
             records = jobs.store.recent(limit - len(lines), ended)
             lines += [jobs.brief(record) for record in records]
-        return {"paused": jobs.paused, "jobs": lines[:limit]}
+        return {"paused": jobs.paused, "held": jobs.storage.to_json(), "jobs": lines[:limit]}
 
     @router.get("/jobs/{job_id}")
     async def one(job_id: str) -> Response:

@@ -12,6 +12,7 @@ const LONGEST_WAIT = 5000;
 class Live extends EventTarget {
   connected = false;
   paused = false;
+  held = null;
   queue = [];
   running = null;
   recent = [];
@@ -69,6 +70,7 @@ class Live extends EventTarget {
       const restarted = this.#boot !== null && this.#boot !== message.boot;
       this.#boot = message.boot;
       this.paused = message.paused;
+      this.held = message.held ?? null;
       this.queue = message.queue;
       this.running = message.running;
       this.recent = message.recent;
@@ -81,6 +83,7 @@ class Live extends EventTarget {
     }
     if (type === "queue") {
       this.paused = message.paused;
+      this.held = message.held ?? null;
       this.queue = message.jobs;
     } else if (type === "progress") {
       this.running = message.job ? message : null;

@@ -68,7 +68,7 @@ class Queue extends HTMLElement {
     this.pause.querySelector("span:last-child").textContent = t(live.paused ? "queue.resume" : "queue.pause");
     this.pause.firstElementChild.className = `easel-icon icon-${live.paused ? "play" : "pause"}`;
     this.clear.disabled = !this.finished.length;
-    this.note.textContent = live.paused ? t("queue.paused") : "";
+    this.note.textContent = live.paused ? t("queue.paused") : live.held ? t("queue.held") : "";
     this.#progress(live.running);
   }
 

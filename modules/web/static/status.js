@@ -49,7 +49,7 @@ class Status extends HTMLElement {
   #state() {
     const { engine, model, connected } = live;
     if (!connected) return ["off", t("status.disconnected")];
-    if (live.paused) return ["wait", t("status.paused")];
+    if (live.paused || live.held) return ["wait", t("status.paused")];
     if (engine?.state === "stopped") return ["bad", t("status.stopped")];
     if (engine?.state === "restarting") return ["wait", t("status.restarting")];
     if (engine?.state === "starting") return ["wait", t("status.starting")];
