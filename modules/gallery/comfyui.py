@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from modules.gallery.infotext import ParsedInfotext
@@ -11,6 +13,9 @@ from modules.gallery.infotext import ParsedInfotext
 MAX_NODES = 5000
 MAX_WALK = 200
 """Nodes visited on the way from one input to its source."""
+MAX_INPUTS = 100
+"""Inputs of a node that are looked at."""
+MAX_SAMPLERS = 50
 
 Graph = Mapping[str, Any]
 
@@ -82,7 +87,7 @@ def read_graph(graph: Graph) -> ParsedInfotext:
 def _first_sampler(graph: Graph) -> Mapping[str, Any] | None:
     """A sampler whose latents come from no other sampler."""
     samplers = [node for node in graph.values() if "KSampler" in node["class_type"]]
-    for node in samplers:
+    for node in samplers[:MAX_SAMPLERS]:
         source = _Inputs(graph, node).walk("latent_image", lambda one: "KSampler" in one)
         if source is None:
             return node
@@ -145,17 +150,17 @@ class _Inputs:
 
     def walk(self, name: str, wanted: Any) -> Mapping[str, Any] | None:
         """The nearest node of a wanted kind upstream of the input `name`."""
-        waiting = [self.inputs.get(name)]
+        waiting = deque([self.inputs.get(name)])
         seen: set[str] = set()
         while waiting and len(seen) < MAX_WALK:
-            value = waiting.pop(0)
+            value = waiting.popleft()
             node = self._linked(value)
             if node is None or value[0] in seen:
                 continue
             seen.add(value[0])
             if wanted(node["class_type"]):
                 return node
-            waiting += list(_inputs(node).values())
+            waiting += islice(_inputs(node).values(), MAX_INPUTS)
         return None
 
     def _linked(self, value: Any) -> Mapping[str, Any] | None:

@@ -17,6 +17,9 @@ from modules.settings.damage import LAST_GOOD, READABLE, Damage, Told, only_logg
 PLACEHOLDER = "{prompt}"
 MAX_LENGTH = 1_000_000
 """A style that would make a prompt longer than this is left out."""
+MAX_EXTRACTED = 100
+"""Styles that are taken out of one pair of prompts."""
+MAX_FILE = 64 * 1024 * 1024
 
 _COLUMNS = ("name", "prompt", "negative_prompt")
 
@@ -149,7 +152,7 @@ class StyleBook:
         the prompts given. A style counts only when both of its texts are found.
         """
         names: list[str] = []
-        while found := self._outermost(prompt, negative):
+        while len(names) < MAX_EXTRACTED and (found := self._outermost(prompt, negative)):
             style, prompt, negative = found
             names.append(style.name)
         return prompt, negative, names[::-1]
@@ -183,6 +186,9 @@ class StyleBook:
 
     def _read(self) -> Iterable[Style]:
         try:
+            if self.path.stat().st_size > MAX_FILE:
+                log.warning("The styles file %s is larger than 64 MiB and is not read", self.path)
+                return self._mended([])
             data = self.path.read_bytes()
         except FileNotFoundError:
             return []

@@ -19,6 +19,10 @@ MAX_WARNINGS = 20
 MAX_EXPANSIONS = 10_000
 MAX_CHARACTERS = 1_000_000
 MAX_PICKS = 100
+MAX_WORK = 1_000_000
+"""Characters of entries that are read, and options that are weighed, for one template."""
+STAR_WORK = 5_000
+"""What a name with a star costs of that: it means a walk over all files."""
 
 _MARK = re.compile(r"\\[{}|_]|__(?:[^\W_]|\*)(?:[\w \-./*]{0,198}?[\w\-.*]|)__|[{}|\[\]]")
 _WEIGHT = re.compile(r"\s*(\d+\.?\d*|\.\d+)::")
@@ -85,6 +89,8 @@ class _Expander:
         self.out: list[str] = []
         self.characters = 0
         self.expansions = 0
+        self.work = 0
+        self.known: dict[str, Entries | None] = {}
         self.place: tuple[int, int] | None = None
         self.warnings: list[PromptWarning] = []
 
@@ -113,6 +119,7 @@ class _Expander:
         """Write one entry, whose own wildcards and choices are expanded too."""
         outer = self.place
         self.place = outer or (node.start, node.end)
+        self.work += len(entries.texts[index])
         self.write(_parse(entries.texts[index])[0], depth + 1)
         self.place = outer
 
@@ -123,15 +130,30 @@ class _Expander:
             return None
         if depth >= MAX_DEPTH:
             self._warn("wildcard_depth", node, limit=MAX_DEPTH)
-        elif self.expansions > MAX_EXPANSIONS or self.characters > MAX_CHARACTERS:
+        elif self._is_too_much():
             self._warn("wildcard_limit", node)
         else:
-            entries = self.library.entries(node.name)
+            entries = self._known(node.name)
             if entries is not None and entries.texts:
                 return entries
             known = entries is not None
             self._warn("empty_wildcard" if known else "unknown_wildcard", node, name=node.name)
         return None
+
+    def _is_too_much(self) -> bool:
+        return (
+            self.expansions > MAX_EXPANSIONS
+            or self.characters > MAX_CHARACTERS
+            or self.work > MAX_WORK
+        )
+
+    def _known(self, name: str) -> Entries | None:
+        """The entries of a name, looked up once: a star in it means a walk over all files."""
+        if name not in self.known:
+            assert self.library is not None
+            self.known[name] = self.library.entries(name)
+            self.work += STAR_WORK if "*" in name else 0
+        return self.known[name]
 
     def _warn(self, code: str, node: _Wildcard, **params: object) -> None:
         """One warning of a kind; inside a wildcard file its place is that of the outer name."""
@@ -154,6 +176,9 @@ class _Expander:
             return
         remaining = list(range(len(node.options)))
         for number in range(min(count, len(remaining))):
+            self.work += len(remaining)
+            if number and self.work > MAX_WORK:
+                break
             chosen = remaining.pop(_draw(self.rng, [node.options[index][0] for index in remaining]))
             self._text(node.joiner if number else "")
             self.write(node.options[chosen][1], depth + 1)
