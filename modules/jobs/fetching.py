@@ -6,10 +6,12 @@ so a name cannot change its meaning between check and use. Every redirect is che
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +35,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 class FetchRules:
     """What the settings allow."""
 
-    enabled: bool = True
+    enabled: bool = False
     forbid_local: bool = True
     user_agent: str = ""
 
@@ -41,7 +43,7 @@ class FetchRules:
     def from_options(cls, options: Mapping[str, Any]) -> FetchRules:
         """A1111's three ``api_*`` settings."""
         return cls(
-            bool(options.get("api_enable_requests", True)),
+            bool(options.get("api_enable_requests", False)),
             bool(options.get("api_forbid_local_requests", True)),
             str(options.get("api_useragent") or ""),
         )
@@ -116,7 +118,12 @@ def _get(
     parts: SplitResult, address: str, rules: FetchRules, deadline: float
 ) -> tuple[bytes, str | None]:
     """The body, or the address that a redirect names."""
-    connection = _Pinned(parts, address, max(0.1, deadline - time.monotonic()))
+    left = max(0.1, deadline - time.monotonic())
+    connection = _Pinned(parts, address, left)
+    # The timeout of a socket is for each read alone: a server may send its headers byte by byte.
+    alarm = threading.Timer(left, connection.hang_up)
+    alarm.daemon = True
+    alarm.start()
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     headers = {
         "User-Agent": rules.user_agent or USER_AGENT,
@@ -132,7 +139,12 @@ def _get(
         if answer.status != 200:
             raise ValueError(f"status {answer.status}")
         return _body(answer, deadline), None
+    except (OSError, http.client.HTTPException, ValueError):
+        if time.monotonic() > deadline:
+            raise TimeoutError from None
+        raise
     finally:
+        alarm.cancel()
         connection.close()
 
 
@@ -140,9 +152,9 @@ def _body(answer: http.client.HTTPResponse, deadline: float) -> bytes:
     pieces: list[bytes] = []
     size = 0
     while True:
-        if time.monotonic() > deadline:  # a server that sends byte after byte
-            raise TimeoutError
         piece = answer.read1(_PIECE)
+        if time.monotonic() > deadline:  # also where the end came because we hung up
+            raise TimeoutError
         if not piece:
             return b"".join(pieces)
         size += len(piece)
@@ -166,3 +178,9 @@ class _Pinned(http.client.HTTPConnection):
         if self._secure:
             context = ssl.create_default_context()
             self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
+
+    def hang_up(self) -> None:
+        """End whatever is being waited for."""
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)

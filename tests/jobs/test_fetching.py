@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import socket
 import threading
+import time
 
 import pytest
 
@@ -12,7 +14,9 @@ from modules.jobs import fetching
 from modules.jobs.fetching import FetchRules, fetch_picture, is_address
 from modules.requests.addresses import is_public
 from modules.requests.errors import RequestError
+from modules.settings.tables import build_table
 
+PUBLIC = FetchRules(enabled=True)
 OPEN = FetchRules(enabled=True, forbid_local=False, user_agent="test/1")
 
 
@@ -29,6 +33,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._send(302, b"", Location="file:///etc/passwd")
         elif self.path == "/picture":
             self._send(200, b"picture bytes")
+        elif self.path == "/drip":
+            with contextlib.suppress(OSError):
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+                for _ in range(100):
+                    self.wfile.write(b"x")
+                    time.sleep(0.05)
         elif self.path == "/large":
             self._send(200, b"x" * 5000)
         else:
@@ -72,12 +82,30 @@ def test_too_many_bytes_are_refused(site, monkeypatch):
         fetch_picture(f"{site}/large", "image", OPEN)
 
 
+def test_a_server_that_sends_its_headers_byte_by_byte_is_left(site, monkeypatch):
+    monkeypatch.setattr(fetching, "SECONDS", 0.3)
+    with pytest.raises(RequestError, match="did not answer within"):
+        fetch_picture(f"{site}/drip", "image", OPEN)
+
+
+def test_nothing_is_fetched_unless_it_was_switched_on(site):
+    before = len(Handler.seen)
+    for rules in (
+        FetchRules(),
+        FetchRules.from_options(build_table().defaults()),
+        FetchRules.from_options({}),
+    ):
+        with pytest.raises(RequestError, match="api_enable_requests"):
+            fetch_picture(f"{site}/picture", "image", rules)
+    assert len(Handler.seen) == before
+
+
 def test_this_machine_is_refused_by_default(site):
     before = len(Handler.seen)
     with pytest.raises(RequestError, match="local network"):
-        fetch_picture(f"{site}/picture", "image", FetchRules())
+        fetch_picture(f"{site}/picture", "image", PUBLIC)
     with pytest.raises(RequestError, match="local network"):
-        fetch_picture(f"http://localhost:{site.rpartition(':')[2]}/", "image", FetchRules())
+        fetch_picture(f"http://localhost:{site.rpartition(':')[2]}/", "image", PUBLIC)
     assert len(Handler.seen) == before
 
 
@@ -111,7 +139,7 @@ def test_a_name_with_one_private_address_is_refused(monkeypatch):
 
     monkeypatch.setattr(fetching.socket, "getaddrinfo", both)
     with pytest.raises(RequestError, match="local network"):
-        fetch_picture("http://two-faced.test/x.png", "image", FetchRules())
+        fetch_picture("http://two-faced.test/x.png", "image", PUBLIC)
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,8 @@ OPTIONS = (
     _api.flag(
         "api_enable_requests",
         "Allow http:// and https:// URLs for input images in API",
-        True,
+        False,
+        help="Public addresses only, unless the next setting is switched off.",
     ),
     _api.flag("api_forbid_local_requests", "Forbid URLs to local resources", True),
     _api.text("api_useragent", "User agent for requests", ""),
