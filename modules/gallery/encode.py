@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,10 @@ class EncodedImage:
     note: str = ""
 
 
+Seal = Callable[[EncodedImage], EncodedImage]
+"""What is done to a file's bytes last: signing them."""
+
+
 def encode_image(
     image: Image.Image,
     file_format: str,
@@ -35,6 +39,7 @@ def encode_image(
     options: Mapping[str, Any] | None = None,
     *,
     chunks: Mapping[str, str] | None = None,
+    seal: Seal | None = None,
 ) -> EncodedImage:
     """Encode `image`; the infotext is written unless the setting `enable_pnginfo` is off.
 
@@ -43,7 +48,17 @@ def encode_image(
     Raises:
         ValueError: the format is not one of FORMATS.
     """
-    options = options or {}
+    encoded = _encoded(image, file_format, infotext, options or {}, chunks)
+    return encoded if seal is None else seal(encoded)
+
+
+def _encoded(
+    image: Image.Image,
+    file_format: str,
+    infotext: str,
+    options: Mapping[str, Any],
+    chunks: Mapping[str, str] | None,
+) -> EncodedImage:
     wanted = file_format.lower().lstrip(".")
     if wanted not in FORMATS:
         raise ValueError(f"samples_format: {file_format!r} is unknown; allowed: {FORMATS}")

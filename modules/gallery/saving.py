@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from modules.gallery.encode import EncodedImage, encode_image
+from modules.gallery.encode import EncodedImage, Seal, encode_image
 from modules.gallery.errors import DiskFullError, ImageSaveError
 from modules.gallery.folder_lock import folder_lock
 from modules.gallery.grid import make_grid
@@ -67,12 +67,13 @@ def save_image(
     suffix: str = "",
     caption: str | None = None,
     encoded: EncodedImage | None = None,
+    seal: Seal | None = None,
 ) -> SavedImage:
     """Write one picture as the settings say; its name is new and no existing file is lost.
 
     `folder` replaces the folder of the settings, `name` their file name pattern and number; a taken
     name gets a number behind it. `suffix` ends the name; `caption` goes into a text file beside it;
-    `encoded` is the file's content where it was made before.
+    `encoded` is the file's content where it was made before; `seal` signs it where it was not.
     An override of a single request must not choose the `outdir_*` settings; that is the caller's to
     check.
 
@@ -82,7 +83,7 @@ def save_image(
     """
     context = replace(context, image_hash=context.image_hash or (lambda: _pixel_hash(image)))
     chosen = file_format or str(options.get("samples_format") or "png")
-    encoded = encoded or _encode(image, chosen, infotext, options, chunks)
+    encoded = encoded or _encode(image, chosen, infotext, options, chunks, seal)
     subfolders = bool(options.get("save_to_dirs", True))
     target = _folder(kind, False, context, options, paths, folder, subfolders)
     given = sanitize_name(name, 200) if name else ""
@@ -97,7 +98,7 @@ def save_image(
         else:
             action = options.get("save_images_replace_action", "Replace")
             path = _write_named(target, stem + ending, encoded, not given and action == "Replace")
-    return _with_side_files(image, path, infotext, encoded, options, caption)
+    return _with_side_files(image, path, infotext, encoded, options, caption, seal)
 
 
 def save_init_image(source: Path, options: Mapping[str, Any], paths: Paths) -> str:
@@ -149,6 +150,7 @@ def save_sheet(
     *,
     kind: str = "txt2img",
     folder: Path | None = None,
+    seal: Seal | None = None,
 ) -> SavedImage:
     """Write a finished grid as `grid-NNNN`, with seed and prompt when `grid_extended_filename`.
 
@@ -156,7 +158,8 @@ def save_sheet(
         ImageSaveError: as `save_image`.
     """
     context = replace(context, is_grid=True)
-    encoded = _encode(sheet, str(options.get("grid_format") or "png"), infotext, options, None)
+    chosen = str(options.get("grid_format") or "png")
+    encoded = _encode(sheet, chosen, infotext, options, None, seal)
     subfolders = bool(options.get("grid_save_to_dirs", True))
     target = _folder(kind, True, context, options, paths, folder, subfolders)
     extended = bool(options.get("grid_extended_filename", False))
@@ -165,7 +168,7 @@ def save_sheet(
         target.mkdir(parents=True, exist_ok=True)
         with folder_lock(target, paths.cache / "locks"):
             path = _write_numbered(target, "grid", name, encoded)
-    return _with_side_files(sheet, path, infotext, encoded, options)
+    return _with_side_files(sheet, path, infotext, encoded, options, seal=seal)
 
 
 def write_params_file(paths: Paths, infotext: str) -> None:
@@ -266,6 +269,7 @@ def _with_side_files(
     encoded: EncodedImage,
     options: Mapping[str, Any],
     caption: str | None = None,
+    seal: Seal | None = None,
 ) -> SavedImage:
     """The `.txt` and the smaller JPEG beside the file; their failure does not lose the picture."""
     copies: list[Path] = []
@@ -276,7 +280,7 @@ def _with_side_files(
         if beside:
             atomic.write_text(path.with_suffix(".txt"), beside)
             copies.append(path.with_suffix(".txt"))
-        small = _small_copy(image, infotext, encoded, options)
+        small = _small_copy(image, infotext, encoded, options, seal)
         if small is not None:
             atomic.write_bytes(path.with_suffix(".jpg"), small.data)
             copies.append(path.with_suffix(".jpg"))
@@ -287,7 +291,11 @@ def _with_side_files(
 
 
 def _small_copy(
-    image: Image.Image, infotext: str, encoded: EncodedImage, options: Mapping[str, Any]
+    image: Image.Image,
+    infotext: str,
+    encoded: EncodedImage,
+    options: Mapping[str, Any],
+    seal: Seal | None = None,
 ) -> EncodedImage | None:
     """A JPEG within the limits, when the picture exceeds them and is no JPEG itself."""
     if not options.get("export_for_4chan", True) or encoded.extension in ("jpg", "jpeg"):
@@ -302,9 +310,9 @@ def _small_copy(
         scale = side / max(image.size)
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         copy = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-    small = encode_image(copy, "jpg", infotext, options)
+    small = encode_image(copy, "jpg", infotext, options, seal=seal)
     if small.extension != "jpg":
-        small = encode_image(copy, "jpg", "", options)
+        small = encode_image(copy, "jpg", "", options, seal=seal)
     return small if small.extension == "jpg" else None
 
 
@@ -314,9 +322,10 @@ def _encode(
     infotext: str,
     options: Mapping[str, Any],
     chunks: Mapping[str, str] | None,
+    seal: Seal | None = None,
 ) -> EncodedImage:
     try:
-        return encode_image(image, file_format, infotext, options, chunks=chunks)
+        return encode_image(image, file_format, infotext, options, chunks=chunks, seal=seal)
     except ValueError as error:
         raise ImageSaveError(str(error)) from error
 

@@ -9,8 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from modules.gallery import ImageReadError, NameContext, context_of, image_infotext, read_image_info
+from modules.gallery.encode import Seal
 from modules.gallery.infotext import compose
 from modules.gallery.parameters import readable
+from modules.jobs.provenance import credentials
 from modules.jobs.records import JobRecord
 from modules.requests import events
 from modules.settings.paths import Paths
@@ -60,6 +62,8 @@ class PicturePlan:
     """Text of a file beside the picture (data sets)."""
     written: str | None = None
     """The infotext in the file, where it is not ``text``."""
+    seal: Seal | None = None
+    """Signs the file."""
 
     @property
     def file_text(self) -> str:
@@ -116,6 +120,7 @@ def plan_picture(
         folder=_chosen_folder(paths, request),
         name=_batch_name(request, event.index, len(prepared["all_seeds"])),
         suffix=role.suffix if role else "",
+        seal=credentials(record, facts, paths, version, role=event.role, index=event.index),
     )
 
 
@@ -162,6 +167,7 @@ def _plan_extras(
         suffix=_extras_suffix(request, options, facts),
         chunks={"extras": done, "postprocessing": done} if done else {},
         caption=facts.get("caption"),
+        seal=credentials(record, facts, paths, version, role=event.role, index=event.index),
     )
 
 

@@ -39,6 +39,7 @@ from modules.gallery import (
     save_sheet,
     write_params_file,
 )
+from modules.gallery.encode import Seal
 from modules.jobs.picture_plan import (
     PicturePlan,
     facts_asked_for,
@@ -46,6 +47,7 @@ from modules.jobs.picture_plan import (
     plan_picture,
     started,
 )
+from modules.jobs.provenance import credentials, watermarked, watermarked_sheet
 from modules.jobs.records import ImageRecord, JobRecord
 from modules.jobs.store import JobStore
 from modules.jobs.unsaved import Home
@@ -144,6 +146,7 @@ class ResultKeeper:
         if not is_of_use(event, record.prepared["options"]):
             return None
         image = Image.frombytes(event.mode, (event.width, event.height), event.data)
+        image = watermarked(image, record, event)
         init_hash = self._save_init_image(record, event)
         if init_hash:
             extra = {**(event.facts.get("extra") or {}), "Init image hash": init_hash}
@@ -155,7 +158,7 @@ class ResultKeeper:
         saved, note = self._save(image, plan, record.kind) if plan.wanted else (None, None)
         name = f"{event.index:05}{plan.suffix}"
         path, name = self._place(
-            saved, image_id, image, plan.file_text, plan.options, name, plan.chunks
+            saved, image_id, image, plan.file_text, plan.options, name, plan.chunks, plan.seal
         )
         first = event.index == 0 and event.role == "image" and record.kind != "extras"
         if first and self._write_params:
@@ -216,6 +219,7 @@ class ResultKeeper:
             chunks=plan.chunks,
             caption=plan.caption,
             encoded=encoded,
+            seal=plan.seal,
         )
 
     def _save_init_image(self, record: JobRecord, event: events.ImageDone) -> str | None:
@@ -240,12 +244,13 @@ class ResultKeeper:
         options: Mapping[str, Any],
         name: str,
         chunks: Mapping[str, str] | None = None,
+        seal: Seal | None = None,
     ) -> tuple[str, str]:
         """Where the picture is now (path or "") and the name to offer for a download."""
         if saved is not None:
             return str(saved.path), saved.path.name
         wanted = str(options.get("samples_format") or "png")
-        encoded = encode_image(image, wanted, text, options, chunks=chunks)
+        encoded = encode_image(image, wanted, text, options, chunks=chunks, seal=seal)
         name = f"{name}.{encoded.extension}"
         path = self.paths.cache / UNSAVED_FOLDER / image_id[:2] / f"{image_id}.{encoded.extension}"
         try:
@@ -285,7 +290,9 @@ class ResultKeeper:
         options, request = record.prepared["options"], record.prepared["request"]
         images = [open_image(self._bytes(picture)) for picture in pictures]
         sheet = make_grid(images, int(request["batch_size"]), options)
+        sheet = watermarked_sheet(sheet, options)
         first = pictures[0]
+        seal = credentials(record, first.facts, self.paths, self._version)
         context = replace(
             context_of(first.facts, request, options, job_started=started(record)),
             all_seeds=tuple(record.prepared["all_seeds"]),
@@ -296,13 +303,15 @@ class ResultKeeper:
         if options.get("grid_save", True):
             try:
                 saved = save_sheet(
-                    sheet, first.infotext, context, options, self.paths, kind=record.kind
+                    sheet, first.infotext, context, options, self.paths, kind=record.kind, seal=seal
                 )
                 note = saved.note or None
             except ImageSaveError as error:
                 note = error.sentence
         grid_options = {**options, "samples_format": options.get("grid_format")}
-        path, name = self._place(saved, image_id, sheet, first.infotext, grid_options, "grid")
+        path, name = self._place(
+            saved, image_id, sheet, first.infotext, grid_options, "grid", seal=seal
+        )
         grid = replace(
             first,
             id=image_id,

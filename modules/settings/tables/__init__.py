@@ -10,6 +10,7 @@ from modules.settings.tables import (
     later,
     networks,
     pictures,
+    provenance,
     sampling,
     saving,
     sd3,
@@ -19,5 +20,6 @@ from modules.settings.tables import (
 
 def build_table() -> OptionTable:
     """A fresh table of all settings; extensions may add rows to it."""
-    rooms = (saving, generation, sampling, pictures, sdxl, sd3, networks, cards, interface, later)
+    rooms = (saving, provenance, generation, sampling, pictures, sdxl, sd3, networks, cards)
+    rooms += (interface, later)
     return OptionTable(option for room in rooms for option in room.OPTIONS)

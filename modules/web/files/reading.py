@@ -6,15 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from modules.imaging.kinds import mime_of
 from modules.jobs.records import ImageRecord, UnknownJob
 from modules.web.context import AppContext
-
-MIME = {
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF87a": "image/gif",
-    b"GIF89a": "image/gif",
-}
 
 
 class PictureGone(LookupError):  # noqa: N818 - reads as what happened
@@ -32,7 +26,7 @@ def read_picture(context: AppContext, record: ImageRecord) -> tuple[bytes, str]:
         data = _read_file(Path(record.path), allowed_roots(context, record.job))
     if data is None:
         raise PictureGone("The file of this image was moved or deleted.")
-    mime = sniff(data)
+    mime = mime_of(data)
     if mime is None:
         raise PictureGone("The file of this image is no picture any more.")
     return data, mime
@@ -71,15 +65,3 @@ def _read_file(path: Path, roots: list[Path]) -> bytes | None:
             return file.read()
     except (OSError, ValueError):
         return None
-
-
-def sniff(data: bytes) -> str | None:
-    """The picture type by content, or None for anything else."""
-    for magic, mime in MIME.items():
-        if data.startswith(magic):
-            return mime
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    if data[4:12] in (b"ftypavif", b"ftypavis"):
-        return "image/avif"
-    return None

@@ -10,11 +10,12 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+from modules.imaging.kinds import mime_of
 from modules.jobs.inputs import PREFIX, StoredInput
 from modules.requests.errors import RequestError
 from modules.requests.generation import Name
 from modules.web.context import AppContext
-from modules.web.files.reading import PictureGone, read_picture, sniff
+from modules.web.files.reading import PictureGone, read_picture
 from modules.web.files.routes import FOREVER, IMAGE_ID
 from modules.web.rest.answers import SafeJSON
 
@@ -60,7 +61,7 @@ def input_router(context: AppContext) -> APIRouter:
         if not SHA256.fullmatch(sha256):
             raise HTTPException(404, "There is no such picture.")
         data = await asyncio.to_thread(_read, sha256)
-        mime = sniff(data)
+        mime = mime_of(data)
         if mime is None:
             raise HTTPException(404, "There is no such picture.")
         return Response(data, media_type=mime, headers={"Cache-Control": FOREVER})
