@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from modules.engine.checkpoints.arguments import known_arguments, only_known
+from modules.engine.checkpoints.arguments import MAX_LAYERS, known_arguments, only_known
 from modules.engine.compat.torchvision_ops import make_torchvision_importable
 
 _T5_KEYS = frozenset(
@@ -24,6 +24,17 @@ _T5_KEYS = frozenset(
         "feed_forward_proj",
     }
 )
+_MIDAS_KEYS = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "image_size",
+    "neck_hidden_sizes",
+    "fusion_hidden_size",
+)
+MIDAS_PATCH = 16
+"""Pixels of a picture's side that one of its pieces stands for, after the ResNet."""
 _FEED_FORWARD = frozenset({"gated-gelu", "relu"})
 _QUERY_NORMS = frozenset({"rms_norm"})
 
@@ -70,6 +81,45 @@ def build_t5_encoder(config: Mapping[str, Any]) -> torch.nn.Module:
     return stack
 
 
+def build_midas(config: Mapping[str, Any]) -> torch.nn.Module:
+    """transformers' `DPTForDepthEstimation` in the form of MiDaS' DPT-Hybrid, see `read_midas`."""
+    make_torchvision_importable()
+    from transformers.models.dpt.configuration_dpt import DPTConfig
+    from transformers.models.dpt.modeling_dpt import DPTForDepthEstimation
+
+    known_arguments(DPTConfig, config)
+    layers, side = int(config["num_hidden_layers"]), int(config["image_size"])
+    widths = [int(width) for width in config["stage_widths"]]
+    depths = [int(depth) for depth in config["stage_depths"]]
+    if not 4 <= layers <= MAX_LAYERS or max(depths) > MAX_LAYERS or min(depths) < 1:
+        raise ValueError(f"{layers} layers behind {depths} are not possible")
+    resnet = {
+        "model_type": "bit",
+        "embedding_size": int(config["stem_width"]),
+        "hidden_sizes": widths,
+        "depths": depths,
+        "layer_type": "bottleneck",
+        "global_padding": "same",
+        "embedding_dynamic_padding": True,
+        "out_features": [f"stage{place + 1}" for place in range(len(depths))],
+    }
+    grid = side // MIDAS_PATCH
+    made = DPTConfig(
+        is_hybrid=True,
+        backbone_config=resnet,
+        backbone_featmap_shape=[1, widths[-1], grid, grid],
+        # The map is made of two of the ResNet's stages and of these layers' states.
+        backbone_out_indices=[0, 1, layers * 3 // 4 - 1, layers - 1],
+        neck_ignore_stages=[0, 1],
+        reassemble_factors=[1, 1, 1, 0.5],
+        readout_type="project",
+        layer_norm_eps=1e-6,
+        patch_size=MIDAS_PATCH,
+        **{name: config[name] for name in _MIDAS_KEYS},
+    )
+    return DPTForDepthEstimation(made)
+
+
 class _FeedForward:
     """T5's feed-forward part in the number format of its input.
 
@@ -93,4 +143,5 @@ TRANSFORMER_BUILDERS: Mapping[str, Callable[[Mapping[str, Any]], torch.nn.Module
     "sd3_transformer": build_sd3_transformer,
     "flux_transformer": build_flux_transformer,
     "t5_encoder": build_t5_encoder,
+    "midas": build_midas,
 }

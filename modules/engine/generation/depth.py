@@ -1,11 +1,13 @@
 """What depth models (SD 2.x with 5 channels) are shown: how near every part of the picture is.
 
-The map comes with the request, or from a depth estimator that lies in the model's folder or near
-it. Both are relative and nearer is brighter, as MiDaS and DPT say it.
+The map comes with the request, or from a depth estimator: the one inside of the checkpoint's file,
+or one that lies in the model's folder or near it. All are relative and nearer is brighter, as MiDaS
+and DPT say it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,21 @@ from torch import Tensor
 from modules.catalog.errors import ModelFileError
 from modules.catalog.folders import read_json
 from modules.catalog.parts import depth_estimator
+from modules.catalog.weights import weights_header
 from modules.engine.checkpoints import LoadedModel
+from modules.engine.checkpoints.components import build_empty, fill, materialise
 from modules.engine.checkpoints.errors import ModelLoadError
+from modules.engine.checkpoints.families.single_file import planned
+from modules.engine.checkpoints.layouts.midas import read_midas
+from modules.engine.checkpoints.layouts.names import Names
 from modules.engine.compat.torchvision_ops import make_torchvision_importable
 from modules.engine.generation.canvas import Canvas
 from modules.imaging.resizing import FILL, STRETCH, resize_to
 from modules.requests.errors import RequestError
 
 FIELD = "depth_map"
+INSIDE = "depth_model.model."
+"""Before the names of an estimator inside a single file."""
 LARGEST_SIDE = 1024
 """Of what an estimator looks at; the known ones use 384."""
 _PREPROCESSOR = "preprocessor_config.json"
@@ -69,18 +78,43 @@ def estimated_depth(model: LoadedModel, pixels: Tensor | None) -> Tensor:
             None,
             f"{model.name} is a depth model: it needs a picture (img2img) or a depth map.",
         )
-    folder = depth_estimator(model.path)
-    if folder is None:
-        raise RequestError(
-            FIELD,
-            None,
-            f"{model.name} is a depth model and no depth estimator was found: send a depth map, "
-            "or put Intel/dpt-hybrid-midas (config.json and model.safetensors) into "
-            "models/depth_estimator.",
-        )
-    network, seen = _load(folder, model.device), _look(folder, pixels)
+    network, told = _inside(model.path, model.device), {}
+    if network is None:
+        folder = depth_estimator(model.path)
+        if folder is None:
+            raise RequestError(
+                FIELD,
+                None,
+                f"{model.name} is a depth model and no depth estimator was found: send a depth "
+                "map, or put Intel/dpt-hybrid-midas (config.json and model.safetensors) into "
+                "models/depth_estimator.",
+            )
+        network, told = _load(folder, model.device), _told(folder)
+    else:
+        told = {"size": network.config.image_size}
     with torch.inference_mode():
-        return network(seen.to(model.device)).predicted_depth[:, None].float()
+        return network(_look(told, pixels).to(model.device)).predicted_depth[:, None].float()
+
+
+def _inside(path: Path, device: torch.device) -> torch.nn.Module | None:
+    """The estimator inside a single file, in 32 bits; None when there is none.
+
+    Raises:
+        ModelLoadError: it is there and cannot be used.
+    """
+    if not path.is_file():
+        return None
+    try:
+        header = weights_header(path)
+        if not header.has_prefix(INSIDE):
+            return None
+        names = Names.below(header, INSIDE)
+        plan = planned(path, "midas", "depth estimator", lambda: read_midas(names), {})
+        network = materialise(build_empty(plan), torch.float32, device)
+        fill(network, plan)
+    except ModelFileError as error:
+        raise ModelLoadError.of(error, path) from error
+    return network
 
 
 def _load(folder: Path, device: torch.device) -> torch.nn.Module:
@@ -103,9 +137,8 @@ def _load(folder: Path, device: torch.device) -> torch.nn.Module:
     return network.to(device).eval()
 
 
-def _look(folder: Path, pixels: Tensor) -> Tensor:
+def _look(told: Mapping[str, Any], pixels: Tensor) -> Tensor:
     """The pictures as the estimator wants to see them: size, mean and deviation."""
-    told = _told(folder)
     size = told.get("size", 384)
     if isinstance(size, dict):
         size = size.get("height", 384)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from modules.engine.compat.torchvision_ops import make_torchvision_importable
 from modules.engine.generation.depth import as_depth
@@ -27,6 +28,7 @@ from tests.engine.families.conftest import (
 )
 from tests.engine.generation.conftest import Studio, difference
 from tests.support.tiny_families import sd2_family
+from tests.support.tiny_midas import midas_state, tiny_midas
 
 STRENGTH = 0.7
 MADE = int(STRENGTH * STEPS) + 1
@@ -144,6 +146,41 @@ def test_an_estimator_in_the_models_folder_equals_the_pipelines(
     extractor = DPTImageProcessorPil(**{**told, "size": square}, ensure_multiple_of=1)
     other = _theirs(_pipeline(model, estimator, extractor), monkeypatch, image=photo)
     assert difference(ours, other) <= 1
+
+
+@pytest.fixture
+def with_midas(write: Write, tmp_path: Path) -> Path:
+    """A single file with an estimator inside."""
+    tensors = load_file(write(sd2_family(5), "single"))
+    inside = midas_state(tiny_midas())
+    tensors |= {f"depth_model.model.{name}": value for name, value in inside.items()}
+    save_file(tensors, tmp_path / "depth.safetensors")
+    return tmp_path / "depth.safetensors"
+
+
+def test_an_estimator_inside_the_file_equals_the_same_beside_a_folder(
+    studio: Studio, model: Path, photo: Image.Image, with_midas: Path, tmp_path: Path
+) -> None:
+    ours = made(studio, with_midas, init_images=[photo], **JOB)
+    folder = shutil.copytree(model, tmp_path / "with-estimator")
+    tiny_midas().save_pretrained(folder / "depth_estimator")
+    told = {"size": 64, "resample": 3, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    (folder / "depth_estimator" / "preprocessor_config.json").write_text(json.dumps(told))
+    assert difference(made(studio, folder, init_images=[photo], **JOB), ours) <= 1
+    flat = made(studio, with_midas, init_images=[photo], depth_map=Image.new("L", (8, 8)), **JOB)
+    assert difference(flat, ours) > 1
+
+
+def test_an_estimator_inside_that_is_damaged_is_named(
+    studio: Studio, photo: Image.Image, with_midas: Path
+) -> None:
+    tensors = load_file(with_midas)
+    del tensors["depth_model.model.scratch.refinenet2.out_conv.bias"]
+    save_file(tensors, with_midas)
+    job = {**USUAL, **JOB, "checkpoint": with_midas, "options": OPTIONS, "init_images": [photo]}
+    failed = studio.make(**job).failed
+    assert "depth estimator lacks" in failed.message
+    assert studio.make(**job, depth_map=Image.new("L", (8, 8))).pictures
 
 
 def test_without_a_map_or_an_estimator_one_sentence_says_what_to_do(
