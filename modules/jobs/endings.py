@@ -218,5 +218,6 @@ class JobEndings(QueueView):
                     "paused": self._paused,
                     "held": self.storage.to_json(),
                     "jobs": self.briefs(),
+                    "aside": self.paused_briefs(),
                 }
             )

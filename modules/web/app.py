@@ -35,6 +35,7 @@ from modules.web.rest.easel_batch import batch_router
 from modules.web.rest.easel_forms import form_router
 from modules.web.rest.easel_jobs import job_router
 from modules.web.rest.easel_models import easel_model_router
+from modules.web.rest.easel_pausing import pausing_router
 from modules.web.rest.extra_networks import extra_network_router
 from modules.web.rest.extras import extras_router
 from modules.web.rest.generation import generation_router
@@ -73,6 +74,7 @@ ROUTERS = (
     input_router,
     job_router,
     batch_router,
+    pausing_router,
     easel_model_router,
     form_router,
     card_router,

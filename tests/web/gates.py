@@ -84,7 +84,10 @@ POST /easel/v1/inputs/from-image
 POST /easel/v1/interrupt
 POST /easel/v1/jobs
 POST /easel/v1/jobs/{job_id}/cancel
+POST /easel/v1/jobs/{job_id}/first
 POST /easel/v1/jobs/{job_id}/move
+POST /easel/v1/jobs/{job_id}/pause
+POST /easel/v1/jobs/{job_id}/resume
 POST /easel/v1/jobs/{job_id}/retry
 POST /easel/v1/ledger/hash
 POST /easel/v1/ledger/hash/stop

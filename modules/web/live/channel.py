@@ -127,6 +127,7 @@ def state_json(context: AppContext) -> dict[str, Any]:
         "paused": jobs.paused,
         "held": jobs.storage.to_json(),
         "queue": (queue := jobs.briefs()),
+        "aside": jobs.paused_briefs(),
         "running": running,
         "progress": running,
         "recent": [jobs.describe(record) for record in recent[:1]],

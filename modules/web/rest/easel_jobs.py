@@ -129,7 +129,7 @@ def job_router(context: AppContext) -> APIRouter:
 
     @router.get("/jobs")
     async def listed(state: str | None = None, limit: int = Query(50, ge=1, le=500)) -> Response:
-        """Waiting and running jobs in order, then finished ones, newest first."""
+        """Waiting and running jobs in order, paused ones, then finished ones, newest first."""
         wanted = [name.strip() for name in state.split(",")] if state else list(STATES)
         for name in wanted:
             if name not in STATES:
@@ -137,7 +137,8 @@ def job_router(context: AppContext) -> APIRouter:
         return SafeJSON(await asyncio.to_thread(_list, wanted, limit))
 
     def _list(wanted: list[str], limit: int) -> dict[str, object]:
-        lines = [line for line in jobs.briefs() if line["state"] in wanted]
+        unfinished = [*jobs.briefs(), *jobs.paused_briefs()]
+        lines = [line for line in unfinished if line["state"] in wanted]
         ended = [name for name in wanted if name in FINISHED]
         if ended and len(lines) < limit:
             records = jobs.store.recent(limit - len(lines), ended)

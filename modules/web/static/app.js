@@ -33,6 +33,7 @@ import "./wake.js";
 import "./tooltips.js";
 import "./tabs.js";
 import "./actions.js";
+import "./pausing.js";
 import "./hires.js";
 import "./compare.js";
 import "./extras.js";

@@ -1,6 +1,7 @@
 // What stands where pictures will be: an invitation, or why there are none.
 import * as page from "./page.js";
-import { h, icon } from "./dom.js";
+import * as pausing from "./pausing.js";
+import { button, h, icon } from "./dom.js";
 
 const { t, has } = window.Easel;
 
@@ -14,6 +15,7 @@ export function emptyStage(job, tab) {
       h("p", {}, job.error || t("output.failed")),
     );
   }
+  if (job?.state === "paused") return putAside(job);
   if (job?.state === "interrupted" || job?.state === "cancelled") {
     return h("div", { class: "nothing" }, icon("stop"), h("p", {}, t("output.stopped")));
   }
@@ -26,5 +28,17 @@ export function emptyStage(job, tab) {
     tab !== "extras" &&
       page.model.description &&
       h("p", { class: "small model" }, page.model.description),
+  );
+}
+
+function putAside(job) {
+  const percent = Math.round(100 * (job.progress ?? 0));
+  return h(
+    "div",
+    { class: "nothing" },
+    icon("pause"),
+    h("p", {}, t("output.put_aside", { percent })),
+    h("p", { class: "small" }, t("output.put_aside_hint")),
+    button("play", t("actions.go_on"), () => pausing.resume(job.id)),
   );
 }

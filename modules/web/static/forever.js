@@ -26,7 +26,7 @@ function next() {
 
 live.on("job", (job) => {
   if (tab && !["queued", "running"].includes(job.state)) {
-    if (job.state === "failed" || job.state === "parked") stop();
+    if (["failed", "parked", "paused"].includes(job.state)) stop();
     else setTimeout(next, 150);
   }
 });

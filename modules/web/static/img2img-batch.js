@@ -200,7 +200,7 @@ class BatchResults extends HTMLElement {
   #draw() {
     this.hidden = lines.length === 0;
     if (this.hidden) return this.replaceChildren();
-    const over = lines.filter((line) => !["queued", "running"].includes(line.state)).length;
+    const over = lines.filter((line) => !["queued", "running", "paused"].includes(line.state)).length;
     const heading = t("img2img.batch_done", { done: over, all: lines.length });
     const stop = button("stop", t("img2img.batch_stop"), stopAll, { kind: "chip" });
     stop.hidden = over === lines.length;
@@ -236,7 +236,7 @@ function row({ name, state, image, reason }) {
 /** Take out what waits and interrupt what runs. */
 function stopAll() {
   return toast.guard(async () => {
-    const open = lines.filter((line) => ["queued", "running"].includes(line.state));
+    const open = lines.filter((line) => ["queued", "running", "paused"].includes(line.state));
     for (const { job } of open.reverse()) await api.post(`/easel/v1/jobs/${encodeURIComponent(job)}/cancel`);
   });
 }

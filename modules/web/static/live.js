@@ -14,6 +14,7 @@ class Live extends EventTarget {
   paused = false;
   held = null;
   queue = [];
+  aside = [];
   running = null;
   recent = [];
   model = null;
@@ -72,6 +73,7 @@ class Live extends EventTarget {
       this.paused = message.paused;
       this.held = message.held ?? null;
       this.queue = message.queue;
+      this.aside = message.aside;
       this.running = message.running;
       this.recent = message.recent;
       this.model = message.model;
@@ -85,6 +87,7 @@ class Live extends EventTarget {
       this.paused = message.paused;
       this.held = message.held ?? null;
       this.queue = message.jobs;
+      this.aside = message.aside;
     } else if (type === "progress") {
       this.running = message.job ? message : null;
     } else if (type === "job") {

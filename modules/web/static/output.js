@@ -112,6 +112,7 @@ class Output extends HTMLElement {
 
   #focus(job) {
     const other = this.job?.id !== job.id;
+    const again = !other && !this.running && ACTIVE.includes(job.state);
     this.job = job;
     if (other) {
       this.images = [];
@@ -120,6 +121,7 @@ class Output extends HTMLElement {
       this.warnings = [];
       this.comparing = this.tab === "extras";
     }
+    if (again) this.watching = true; // it was paused, or is tried once more
     for (const image of job.images ?? []) this.#keep(image);
     if (!ACTIVE.includes(job.state)) {
       this.watching = false;

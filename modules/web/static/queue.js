@@ -4,6 +4,7 @@ import * as extras from "./extras.js";
 import * as form from "./form.js";
 import * as merger from "./merger.js";
 import * as output from "./output.js";
+import * as pausing from "./pausing.js";
 import * as sources from "./sources.js";
 import * as toast from "./toast.js";
 import { live } from "./live.js";
@@ -26,6 +27,7 @@ class Queue extends HTMLElement {
     this.lists = {
       running: this.#section("running"),
       waiting: this.#section("waiting"),
+      aside: this.#section("aside"),
       done: this.#section("done"),
     };
     this.replaceChildren(
@@ -55,7 +57,7 @@ class Queue extends HTMLElement {
   #load = debounce(async () => {
     const found = await api.get(`/easel/v1/jobs?limit=${FINISHED}`).catch(() => null);
     if (!found) return;
-    this.finished = found.jobs.filter((job) => !["running", "queued"].includes(job.state));
+    this.finished = found.jobs.filter((job) => !["running", "queued", "paused"].includes(job.state));
     this.#draw();
   }, 120);
 
@@ -64,6 +66,8 @@ class Queue extends HTMLElement {
     const waiting = live.queue.filter((job) => job.state === "queued");
     this.#fill("running", running);
     this.#fill("waiting", waiting);
+    this.#fill("aside", live.aside);
+    this.lists.aside.parentElement.hidden = !live.aside.length;
     this.#fill("done", this.finished);
     this.pause.querySelector("span:last-child").textContent = t(live.paused ? "queue.resume" : "queue.pause");
     this.pause.firstElementChild.className = `easel-icon icon-${live.paused ? "play" : "pause"}`;
@@ -101,11 +105,17 @@ class Queue extends HTMLElement {
         h("p", { class: "prompt" }, job.prompt || t(job.kind === "extras" ? "form.tab_extras" : "queue.no_prompt")),
         h("p", { class: "facts" }, facts.filter(Boolean).join(" · ")),
         job.error ? h("p", { class: "bad" }, job.error) : null,
-        job.state === "running" ? h("div", { class: "meter" }, h("i", {})) : null,
+        ["running", "paused"].includes(job.state) ? this.#meter(job) : null,
       ),
       h("span", { class: `badge ${job.state}` }, t(`state.${job.state}`)),
       h("div", { class: "acts" }, ...this.#acts(job, at)),
     );
+  }
+
+  #meter(job) {
+    const share = h("i", {});
+    share.style.width = `${Math.round(100 * (job.progress ?? 0))}%`;
+    return h("div", { class: "meter" }, share);
   }
 
   #thumb(job) {
@@ -123,12 +133,20 @@ class Queue extends HTMLElement {
   #acts(job, at) {
     const path = `/easel/v1/jobs/${encodeURIComponent(job.id)}`;
     const act = (name, text, run) => button(name, t(text), () => toast.guard(run), { quiet: true });
-    if (job.state === "running")
-      return [act("stop", "queue.stop", () => api.post("/easel/v1/interrupt", { id: job.id }))];
+    if (job.state === "running") {
+      const stop = act("stop", "queue.stop", () => api.post("/easel/v1/interrupt", { id: job.id }));
+      return pausing.can(job) ? [act("pause", "queue.put_aside", () => pausing.pause(job.id)), stop] : [stop];
+    }
+    const cancel = act("close", "queue.cancel", () => api.post(`${path}/cancel`));
+    if (job.state === "paused") {
+      const first = act("skip", "queue.first", () => pausing.first(job.id));
+      return [act("play", "queue.go_on", () => pausing.resume(job.id)), first, cancel];
+    }
     if (job.state === "queued") {
       const up = act("up", "queue.up", () => api.post(`${path}/move`, { to: "up" }));
       up.disabled = at === 0;
-      return [up, act("close", "queue.cancel", () => api.post(`${path}/cancel`))];
+      const first = act("skip", "queue.first", () => pausing.first(job.id));
+      return [up, first, act("pause", "queue.put_aside", () => pausing.pause(job.id)), cancel];
     }
     const acts = [];
     if (job.images_done > 0) acts.push(act("picture", "queue.show", () => this.#show(job)));

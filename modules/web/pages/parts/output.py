@@ -1,4 +1,4 @@
-"""The right column of a tab: Generate, Interrupt, Skip and, below, progress and results."""
+"""The right column of a tab: Generate, Interrupt, Pause, Skip and, below, progress and results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import gradio as gr
 
 from modules.web.pages.parts.element import element
+from modules.web.pages.parts.tools import tool_button
 from modules.web.pages.text import text
+
+PAINTING_TABS = ("txt2img", "img2img", "outpaint")
+"""Their jobs can be put aside between two steps."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ def build(tab: str) -> OutputPart:
             scale=1,
             min_width=110,
         )
+        if tab in PAINTING_TABS:
+            tool_button("pause", f"{tab}_pause", "pause")
         skip = gr.Button(
             text("skip"),
             size="lg",
