@@ -15,6 +15,7 @@ from modules.engine.adapters.adapter_file import AdapterFile
 from modules.engine.adapters.deltas import Change, DoesNotFit, Kind, kind_of
 from modules.engine.adapters.layer_names import LayerNames
 from modules.engine.adapters.targets import Piece, Target
+from modules.engine.memory import shape_of
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class FittedPart:
     target: Target
     kind: Kind
     parts: Mapping[str, Tensor]
+
+    @property
+    def is_thin(self) -> bool:
+        """Whether it adds a product of thin matrices, whatever the weight is."""
+        return self.kind.name == "LoRA" and not {"dora_scale", "dora_magnitude"} & self.parts.keys()
 
     def change(self, weight: Tensor, rank: int | None = None) -> Change:
         """What it adds to the layers' weights (float32, joined) at strength 1."""
@@ -118,6 +124,6 @@ def _misfit(
 
 
 def _shape_of(piece: Piece, networks: Mapping[str, torch.nn.Module]) -> Tensor:
-    weight = networks[piece.network].get_submodule(piece.module).weight
-    rows = len(weight) if piece.rows is None else piece.rows[1] - piece.rows[0]
-    return torch.empty((rows, *weight.shape[1:]), dtype=torch.float32, device="meta")
+    shape = shape_of(networks[piece.network].get_submodule(piece.module))
+    rows = shape[0] if piece.rows is None else piece.rows[1] - piece.rows[0]
+    return torch.empty((rows, *shape[1:]), dtype=torch.float32, device="meta")

@@ -9,12 +9,11 @@ same stays as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from modules.engine.adapters.groups import Group, Parts, Strength, Use, groups_of
 from modules.engine.adapters.hypernetwork_hooks import (
     Hypernetwork,
     HypernetworkHooks,
@@ -29,46 +28,18 @@ from modules.engine.adapters.layer_work import (
     kept,
     scale_bias,
 )
-from modules.engine.memory import exact_weight, wake
+from modules.engine.adapters.quantised import (
+    hollow_layer,
+    lend,
+    products_of,
+    resting_format,
+    rests_in_blocks,
+    take_back,
+    whole_weight,
+)
+from modules.engine.memory import Product, exact_weight, is_packed, wake
 
-if TYPE_CHECKING:
-    from modules.engine.adapters.fitting import FittedAdapter, FittedPart
-
-Parts = tuple[tuple[Hashable, str, float, int | None], ...]
-"""What is merged into a layer: adapter, entry, strength, rank limit, in order."""
-
-
-@dataclass(frozen=True)
-class Strength:
-    """How strongly one adapter acts at one moment."""
-
-    text: float = 1.0
-    image: float = 1.0
-    """Of the denoising network."""
-    rank: int | None = None
-    """Use only so many ranks of a LoRA (A1111's `dyn`)."""
-    blocks: Mapping[str, float] | None = None
-    """Further factors by block; blocks that are not named have 1."""
-
-    def of(self, part: FittedPart) -> float:
-        """The strength of one entry."""
-        usual = self.text if part.target.is_text else self.image
-        if self.blocks is None:
-            return usual
-        return usual * self.blocks.get(part.target.block, 1.0)
-
-    def key(self) -> Hashable:
-        """Equal for equal effects on text encoders."""
-        base = 1.0 if self.blocks is None else self.blocks.get("BASE", 1.0)
-        return self.text * base, self.rank
-
-
-@dataclass(frozen=True)
-class Use:
-    """One adapter at one strength."""
-
-    adapter: FittedAdapter
-    strength: Strength
+__all__ = ["ModelAdapters", "Strength", "Use"]
 
 
 class ModelAdapters:
@@ -122,7 +93,7 @@ class ModelAdapters:
     # -- merging --------------------------------------------------------------------------------
 
     def _apply(self, uses: Sequence[Use]) -> None:
-        groups = _groups(uses)
+        groups = groups_of(uses)
         wanted = {place for group in groups for place in group.places}
         told: set[str] = set()
         self._restore([place for place in self._merged if place not in wanted], told)
@@ -136,8 +107,12 @@ class ModelAdapters:
             if use.adapter.touches_text and use.strength.text
         )
 
-    def _merge(self, group: _Group) -> None:
+    def _merge(self, group: Group) -> None:
         """Compute the weights of some layers from their originals and write them."""
+        if any(rests_in_blocks(self._networks[network], path) for network, path in group.places):
+            self._restore(group.places, {group.places[0][0]})
+            if self._lend(group):
+                return
         work: dict[Place, Layer] = {}
         for place in group.places:
             # Noted before anything is written: whatever happens, it can be put back.
@@ -158,10 +133,38 @@ class ModelAdapters:
             self._write(place, layer)
             self._merged[place] = group.key
 
+    def _lend(self, group: Group) -> bool:
+        """Leave what is added to quantised weights in thin matrices; False where it has none."""
+        networks = self._networks
+        if not all(rests_in_blocks(networks[network], path) for network, path in group.places):
+            return False
+        work = {(name, path): hollow_layer(networks[name], path) for name, path in group.places}
+        lent: dict[Place, list[Product]] = {place: [] for place in group.places}
+        for part, strength, rank in group.parts:
+            if not part.is_thin:
+                return False
+            change = part.change(joined(part.target.pieces, work), rank)
+            if change.weight is not None:
+                return False
+            if change.product is not None:
+                pieces = part.target.pieces
+                for place, product in products_of(pieces, change.product, strength, work):
+                    lent[place].append(product)
+            if change.bias is not None:
+                add(part.target.pieces, work, change.bias, strength, "bias")
+        for place, layer in work.items():
+            self._merged[place] = ()
+            self._write(place, layer)
+            lend(networks[place[0]], place[1], lent[place])
+            self._merged[place] = group.key
+        return True
+
     def _layer(self, place: Place) -> Layer:
         """A layer's original weights in 32 bits, where they are computed with."""
         module = self._module(place)
         exact = exact_weight(self._networks[place[0]], f"{place[1]}.weight")
+        if exact is None:
+            exact = whole_weight(self._networks[place[0]], place[1])
         weight = self._original(place, "weight", module.weight) if exact is None else exact
         device = module.weight.device
         bias = self._original(place, "bias", getattr(module, "bias", None))
@@ -185,7 +188,13 @@ class ModelAdapters:
             key = (*place, name)
             if key not in self._originals:
                 self._originals[key] = None if now is None else kept(now)
-            dtype = module.weight.dtype if now is None else now.dtype
+            if name == "weight" and is_packed(now):
+                whole = value.to(resting_format(self._networks[place[0]]))
+                module.weight = torch.nn.Parameter(whole, requires_grad=False)
+                continue
+            dtype = (module.weight if now is None else now).dtype
+            if dtype == torch.uint8:
+                dtype = resting_format(self._networks[place[0]])
             if dtype.itemsize == 1:  # larger numbers would become NaN
                 value = value.clamp(torch.finfo(dtype).min, torch.finfo(dtype).max)
             if now is None:
@@ -200,6 +209,7 @@ class ModelAdapters:
         for place in places:
             self._tell(place[0], told)
             module = self._module(place)
+            take_back(self._networks[place[0]], place[1])
             for name in ("weight", "bias"):
                 key = (*place, name)
                 if key not in self._originals:
@@ -207,6 +217,9 @@ class ModelAdapters:
                 original = self._originals.pop(key)
                 if original is None:
                     setattr(module, name, None)
+                elif is_packed(original):
+                    folded = original.to(module.weight.device)
+                    module.weight = torch.nn.Parameter(folded, requires_grad=False)
                 else:
                     getattr(module, name).copy_(original)
             self._merged.pop(place, None)
@@ -223,54 +236,3 @@ class ModelAdapters:
     def _module(self, place: Place) -> torch.nn.Module:
         network, path = place
         return self._networks[network].get_submodule(path)
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Layers that have to be computed together, and what is merged into them, in order."""
-
-    places: tuple[Place, ...]
-    parts: tuple[tuple[FittedPart, float, int | None], ...]
-    key: Parts
-
-
-def _groups(uses: Sequence[Use]) -> list[_Group]:
-    """Entries by the layers that they change; entries that share a layer come together."""
-    order: list[tuple[FittedPart, float, int | None, Hashable]] = []
-    for use in uses:
-        for part in use.adapter.parts:
-            strength = use.strength.of(part)
-            if strength:
-                order.append((part, strength, use.strength.rank, use.adapter.key))
-    leader: dict[Place, Place] = {}
-
-    def head(place: Place) -> Place:
-        while leader.setdefault(place, place) != place:
-            place = leader[place]
-        return place
-
-    for part, *_ in order:
-        places = _places(part)
-        for place in places[1:]:
-            leader[head(place)] = head(places[0])
-    members: dict[Place, dict[Place, None]] = {}
-    parts: dict[Place, list[tuple[FittedPart, float, int | None, Hashable]]] = {}
-    for entry in order:
-        places = _places(entry[0])
-        first = head(places[0])
-        members.setdefault(first, {}).update(dict.fromkeys(places))
-        parts.setdefault(first, []).append(entry)
-    return [
-        _Group(
-            places=tuple(places),
-            parts=tuple((part, strength, rank) for part, strength, rank, _ in parts[first]),
-            key=tuple(
-                (key, part.name, strength, rank) for part, strength, rank, key in parts[first]
-            ),
-        )
-        for first, places in members.items()
-    ]
-
-
-def _places(part: FittedPart) -> tuple[Place, ...]:
-    return tuple(dict.fromkeys((piece.network, piece.module) for piece in part.target.pieces))

@@ -23,6 +23,7 @@ from modules.engine.checkpoints.tensor_file import (
     TensorFile,
     copy_within,
 )
+from modules.engine.memory.packed import is_packed, packed_shape
 
 Progress = Callable[[float], None]
 
@@ -199,6 +200,10 @@ def read_source(file: TensorFile, source: Source, destination: torch.Tensor) -> 
     Raises:
         UnreadableModelError: the file ended early, cannot be read or holds NaN.
     """
+    if is_packed(destination):
+        with torch.no_grad():
+            file.read_blocks(source.tensor, destination, source.rows)
+        return
     if not source.scale:
         file.read_into(source.tensor, destination, rows=source.rows, transposed=source.transposed)
         return
@@ -242,7 +247,8 @@ def check_fits(plan: ComponentPlan, network: torch.nn.Module) -> None:
         )
     for name, weight in expected.items():
         source = plan.sources[name]
-        if _core(source.shape) != _core(tuple(weight.shape)):
+        own = packed_shape(source) if _stays_packed(source, weight) else source.shape
+        if _core(own) != _core(tuple(weight.shape)):
             raise UnreadableModelError(
                 plan.path,
                 f"its {plan.part} has {shown(source.tensor)!r} of shape {list(source.shape)}, "
@@ -253,6 +259,11 @@ def check_fits(plan: ComponentPlan, network: torch.nn.Module) -> None:
             raise UnsupportedModelError(
                 plan.path, f"its {plan.part} is quantised ({dtype}), which is not supported yet"
             )
+
+
+def _stays_packed(source: Source, weight: torch.Tensor) -> bool:
+    """Whether a weight rests in the blocks of its file."""
+    return is_packed(weight) and source.header.tensors[source.tensor].dtype in BLOCKS
 
 
 def _core(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from modules.engine.checkpoints.tensor_file import CARELESS, Care
 from modules.engine.memory import Stage, WeightForm, form_of, lodge
 from modules.engine.memory.forms import DISK
 from modules.engine.memory.lodging import lodging_of, resting
+from modules.engine.memory.packed import take_packed_shapes
 
 Stamp = tuple[tuple[str, int, int], ...]
 """(path, size, modification time) of every file that something was read from."""
@@ -89,6 +90,7 @@ class Network:
             MemoryError, torch.OutOfMemoryError: there is not enough.
         """
         home = self.form.device if self.form.home == DISK else self.form.home
+        take_packed_shapes(self.module, self.plan, self.form.blocks)
         materialise(self.module, resting(self.module, self.form), home)
 
     def read(self, plan: ComponentPlan, progress: Progress | None, care: Care = CARELESS) -> None:

@@ -278,4 +278,8 @@ def _bytes(plan: ComponentPlan, form: WeightForm) -> int:
     """Bytes that a network's weights will take."""
     if form.home == DISK:
         return 0
-    return sum(math.prod(source.shape) for source in plan.sources.values()) * form.rest.itemsize
+    packed = dict(form.blocks)
+    return sum(
+        source.size if name in packed else math.prod(source.shape) * form.rest.itemsize
+        for name, source in plan.sources.items()
+    )

@@ -153,6 +153,32 @@ class TensorFile:
         with torch.no_grad():
             self._read_rows(name, entry, destination.detach(), rows)
 
+    def read_blocks(
+        self, name: str, destination: torch.Tensor, rows: Sequence[tuple[int, int]] = ()
+    ) -> None:
+        """Fill `destination` [rows, bytes of a row] with a quantised matrix as it is in the file.
+
+        `rows` as for `read_into`.
+
+        Raises:
+            UnreadableModelError: the file ended early, cannot be read or holds NaN.
+        """
+        entry = self.header.tensors[name]
+        form, decode = BLOCKS[entry.dtype], decoder(entry.dtype, self.header.path)
+        width = destination.shape[1]
+        step = max(1, DIRECT_BLOCK // width)
+        done = 0
+        for begin, end in rows or ((0, entry.shape[0]),):
+            for start in range(begin, end, step):
+                count = min(step, end - start)
+                staged = torch.empty((count, width), dtype=torch.uint8)
+                self._read(entry.begin + start * width, staged.reshape(-1), name)
+                if self._care.finite:
+                    self._check(decode(staged.reshape(-1)), name)
+                destination[done : done + count] = staged
+                done += count
+        assert done == len(destination) and width % form.size == 0
+
     def _read_rows(
         self,
         name: str,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from modules.engine.device import DevicePolicy
+from modules.engine.memory.packed import Blocks, blocks_of
 
 if TYPE_CHECKING:
     from modules.engine.checkpoints.components import ComponentPlan
@@ -43,6 +44,8 @@ class WeightForm:
     """Weights of linear layers and convolutions rest in eight bits."""
     halves: bool = False
     """Those that adapters change are kept in 16 bits too, to be computed from."""
+    blocks: Blocks = ()
+    """Weights that rest in the blocks of their quantised file."""
 
     @classmethod
     def plain(cls, device: torch.device, dtype: torch.dtype) -> WeightForm:
@@ -52,7 +55,7 @@ class WeightForm:
     @property
     def moves(self) -> bool:
         """Whether weights have to be brought into their working form for each use."""
-        return self.way != "stay" or self.fp8
+        return self.way != "stay" or self.fp8 or bool(self.blocks)
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,9 @@ class MemorySettings:
         way = self.way(family)
         if way == "layer" and name == "vae":
             way = "network"  # each of its layers is used once per picture
-        fp8 = name != "vae" and device.type != "mps" and self.in_fp8(family)
+        blocks = blocks_of(plan)
+        # What is quantised already is as small as it was meant to be.
+        fp8 = not blocks and name != "vae" and device.type != "mps" and self.in_fp8(family)
         return WeightForm(
             device=device,
             dtype=dtype,
@@ -129,6 +134,7 @@ class MemorySettings:
             way=way,
             fp8=fp8,
             halves=fp8 and self.cache_fp16,
+            blocks=blocks,
         )
 
 

@@ -9,15 +9,17 @@ it) and do not send them home when a call fails, which is when the memory ladder
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from modules.engine.memory.forms import DISK, FP8, FP8_LARGEST, WeightForm
+from modules.engine.memory.forms import DISK, FP8, WeightForm
 from modules.engine.memory.heap import trim_heap
+from modules.engine.memory.packed import Product, formats_within
+from modules.engine.memory.visit import Visit, converted, on_device
 
 Refill = Callable[[], None]
 ReadOne = Callable[[str], Tensor]
@@ -66,6 +68,10 @@ class Lodging:
         self.stage = stage
         self.refill: Refill | None = None
         self.read_one: ReadOne | None = None
+        self.blocks: dict[str, str] = {}
+        """Names of the weights that may rest in blocks, and the formats of these."""
+        self.products: dict[str, list[Product]] = {}
+        """What adapters add to weights that rest in blocks, by the weights' names."""
         self._halves: dict[str, Tensor] = {}
         self._network = network
         self._away: list[_Away] = []
@@ -74,11 +80,11 @@ class Lodging:
     def settle(self, form: WeightForm) -> None:
         """Take a network that has just been filled, in its resting formats, into this form."""
         self.close()
-        self.form = form
+        self.form, self.blocks = form, dict(form.blocks)
         self._halves.clear()
         if form.way == "network":
             self._take_turns()
-        if form.way == "layer" or form.fp8:
+        if form.way == "layer" or form.fp8 or form.blocks:
             self._visit_layers()
         if form.home == DISK:
             self._away = self._all_of_it()
@@ -107,7 +113,7 @@ class Lodging:
         home = _filled(form.home, form.device)
         for name, table, key in _tensors(self._network):
             weight = table[key]
-            table[key] = _like(weight, _converted(weight, home, kinds.get(name, weight.dtype)))
+            table[key] = _like(weight, converted(weight, home, kinds.get(name, weight.dtype)))
         self.settle(form)
 
     def exact(self, name: str) -> Tensor | None:
@@ -148,7 +154,7 @@ class Lodging:
                 if one.table.get(one.key) is None:
                     continue  # somebody has taken it out
                 if one.changed:
-                    one.home.copy_(one.copy)
+                    one.take_home()
                 one.table[one.key] = one.home
         self._away.clear()
 
@@ -201,7 +207,7 @@ class Lodging:
             module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
         ) -> tuple[tuple[Any, ...], dict[str, Any]]:
             self.stage.enter(self)
-            return _on(args, kwargs, self.form.device)
+            return on_device(args, kwargs, self.form.device)
 
         # A VAE is called by its parts.
         for module in (self._network, *self._network.children()):
@@ -214,16 +220,20 @@ class Lodging:
             module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
         ) -> tuple[tuple[Any, ...], dict[str, Any]]:
             self.stage.enter(self)
-            return _on(args, kwargs, self.form.device)
+            return on_device(args, kwargs, self.form.device)
 
         if self.form.way == "layer":
             self._hooks.append(self._network.register_forward_pre_hook(begin, with_kwargs=True))
-        for module in self._network.modules():
-            if self._visited(module):
-                visit = _Visit(module, self.form, self.stage)
+        for name, module in self._network.named_modules():
+            packed = formats_within(name, self.blocks, module)
+            if packed or self._visited(module):
+                visit = Visit(module, self.form, self.stage, packed, self._products_of(name))
                 enter = module.register_forward_pre_hook(visit.enter, with_kwargs=True)
                 leave = module.register_forward_hook(visit.leave, always_call=True)
                 self._hooks += [enter, leave]
+
+    def _products_of(self, prefix: str) -> Callable[[str], Sequence[Product]]:
+        return lambda key: self.products.get(f"{prefix}.{key}" if prefix else key, ())
 
     def _visited(self, module: torch.nn.Module) -> bool:
         own = [
@@ -256,43 +266,13 @@ class _Away:
             return True
         return self.copy._version != self.version
 
-
-class _Visit:
-    """Brings the tensors of one layer for the length of its call."""
-
-    def __init__(self, module: torch.nn.Module, form: WeightForm, stage: Stage) -> None:
-        self._module = module
-        self._form = form
-        self._stage = stage
-        self._homes: list[tuple[dict[str, Any], str, Tensor, int]] = []
-
-    def enter(
-        self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Called before the layer."""
-        form = self._form
-        for table in (module._parameters, module._buffers):
-            for key, home in table.items():
-                if home is None:
-                    continue
-                dtype = form.dtype if home.is_floating_point() else home.dtype
-                copy = _converted(home, form.device, dtype)
-                if copy is home:
-                    if form.way != "layer":
-                        continue
-                    copy = home.clone()
-                size = copy.numel() * copy.element_size()
-                self._homes.append((table, key, home, size))
-                table[key] = copy
-                self._stage.count(size)
-        return _on(args, kwargs, form.device)
-
-    def leave(self, module: torch.nn.Module, args: Any, output: Any) -> None:
-        """Called after the layer, also when it failed."""
-        for table, key, home, size in self._homes:
-            table[key] = home
-            self._stage.count(-size)
-        self._homes.clear()
+    def take_home(self) -> None:
+        """Keep what somebody made of it; a quantised weight may have been unfolded, or folded."""
+        assert self.copy is not None
+        if self.copy.dtype == self.home.dtype:
+            self.home.copy_(self.copy)
+        else:
+            self.home = _like(self.home, self.copy.to(self.home.device))
 
 
 def lodge(
@@ -405,29 +385,8 @@ def _filled(home: torch.device, device: torch.device) -> torch.device:
     return device if home == DISK else home
 
 
-def _converted(weight: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """First the way, then the format: fewer bytes travel."""
-    moved = weight if weight.device == device else weight.to(device, non_blocking=True)
-    if dtype == FP8 and moved.dtype != FP8:
-        moved = moved.clamp(-FP8_LARGEST, FP8_LARGEST)
-    return moved if moved.dtype == dtype else moved.to(dtype)
-
-
 def _like(old: Tensor, new: Tensor) -> Tensor:
     """`new` as a parameter if `old` is one."""
     if isinstance(old, torch.nn.Parameter) and not isinstance(new, torch.nn.Parameter):
         return torch.nn.Parameter(new, requires_grad=False)
     return new
-
-
-def _on(
-    args: tuple[Any, ...], kwargs: dict[str, Any], device: torch.device
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A call's tensors on the device."""
-
-    def there(value: Any) -> Any:
-        if isinstance(value, Tensor) and value.device.type != device.type:
-            return value.to(device)
-        return value
-
-    return tuple(there(one) for one in args), {key: there(one) for key, one in kwargs.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,15 +12,9 @@ from safetensors.torch import save_file
 from modules.catalog.gguf import BLOCKS
 from modules.engine.checkpoints.blocks import decoder
 from tests.engine.families_dit.conftest import Build, made
+from tests.engine.families_dit.quantised import parts_beside, quantised_and_plain, write_gguf
 from tests.engine.generation.conftest import Studio, difference
-from tests.support.tiny_dit import (
-    Made,
-    flux,
-    original_transformer,
-    text_state,
-    write_part,
-    write_single,
-)
+from tests.support.tiny_dit import flux, text_state, write_part, write_single
 
 
 @pytest.mark.parametrize("name", sorted(BLOCKS))
@@ -38,51 +31,16 @@ def test_numbers_come_out_as_the_formats_library_has_them(name: str) -> None:
     np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-5, atol=1e-6)
 
 
-def _write(path: Path, state: dict[str, torch.Tensor], kind: str = "Q8_0") -> dict[str, Any]:
-    """Write a state as GGUF, wide matrices in blocks; returns the values that it stands for."""
-    import gguf
-
-    form = gguf.GGMLQuantizationType[kind]
-    writer = gguf.GGUFWriter(str(path), "tiny")
-    stands: dict[str, torch.Tensor] = {}
-    for name, value in state.items():
-        array = value.detach().float().numpy()
-        if array.ndim == 2 and array.shape[-1] % BLOCKS[kind].numbers == 0:
-            packed = gguf.quants.quantize(array, form)
-            writer.add_tensor(name, packed, raw_dtype=form)
-            stands[name] = torch.from_numpy(gguf.quants.dequantize(packed, form))
-        else:
-            writer.add_tensor(name, array)
-            stands[name] = value
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return stands
-
-
-def _parts_beside(folder: Path, model: Made, names: tuple[str, ...]) -> None:
-    for name in names:
-        write_part(folder / "text_encoder" / f"{name}.safetensors", model, name)
-    write_part(folder / "VAE" / "ae.safetensors", model, "vae")
-
-
 def test_a_quantised_transformer_gives_its_picture(
     studio: Studio, build: Build, tmp_path: Path
 ) -> None:
     model = build(flux("schnell"))
-    _parts_beside(tmp_path, model, ("clip_l", "t5"))
-    quantised = tmp_path / "Stable-diffusion" / "model.gguf"
-    quantised.parent.mkdir()
-    stands = _write(quantised, original_transformer(model), "Q5_0")
-    plain = quantised.with_name("plain.safetensors")
-    save_file({name: value.contiguous() for name, value in stands.items()}, str(plain))
+    quantised, plain = quantised_and_plain(tmp_path, model, "Q5_0")
     ours = made(studio, quantised, cfg_scale=1.0)
     assert difference(ours, made(studio, plain, cfg_scale=1.0)) <= 1
     assert difference(ours, made(studio, model.folder, cfg_scale=1.0)) > 0
     small = made(studio, quantised, cfg_scale=1.0, options={"fp8_storage": "Enable"})
-    assert 0 < difference(small, ours) < 40
+    assert 0 < difference(small, ours) < 40  # the text encoders are in eight bits, the rest stays
 
 
 def test_eight_bits_with_a_scale_are_multiplied_by_it(
@@ -108,7 +66,7 @@ def test_eight_bits_with_a_scale_are_multiplied_by_it(
 def test_t5_under_llama_cpps_names_is_found(studio: Studio, build: Build, tmp_path: Path) -> None:
     model = build(flux("schnell"))
     alone = write_single(tmp_path / "Stable-diffusion" / "flux.safetensors", model, parts=())
-    _parts_beside(tmp_path, model, ("clip_l",))
+    parts_beside(tmp_path, model, ("clip_l",))
     names = {
         "layer.0.SelfAttention.q": "attn_q",
         "layer.0.SelfAttention.k": "attn_k",
@@ -131,7 +89,7 @@ def test_t5_under_llama_cpps_names_is_found(studio: Studio, build: Build, tmp_pa
         elif key == "encoder.final_layer_norm.weight":
             state["enc.output_norm.weight"] = value
     path = tmp_path / "text_encoder" / "t5-encoder.gguf"
-    _write(path, state, "Q8_0")
+    write_gguf(path, state, "Q8_0")
     ours = made(studio, alone, cfg_scale=1.0)
     # Eight bits of T5 are nearly the whole of it.
     assert difference(ours, made(studio, model.folder, cfg_scale=1.0)) <= 16
