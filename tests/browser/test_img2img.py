@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect
 from modules.imaging.masks import padded_box
 from tests.browser.canvases import Canvas, drop, fresh, open_mode, put, sample
 from tests.browser.test_access import serious
+from tests.support.tiny_families import sd2_family, unclip_family, write
 
 pytestmark = pytest.mark.browser
 
@@ -289,6 +290,52 @@ def test_a_result_is_sent_to_the_inpaint_canvas(page: Page, generate) -> None:
     page.click("#img2img_results [id$='send_to_inpaint']")
     Canvas(page, "img2maskimg").wait()
     assert page.evaluate("Easel.img2img.mode()") == "inpaint"
+
+
+@pytest.fixture
+def shown_more(server: Any) -> Iterator[Callable[[str], None]]:
+    """``shown_more("depth")`` chooses a small model that is shown how near things are, ``"unclip"``
+    one that is told what the picture shows."""
+    options = server.get("/sdapi/v1/options")
+    folder = server.data_dir / "models" / "Stable-diffusion"
+    for name, family in (("depth", sd2_family(5)), ("unclip", unclip_family())):
+        made = write(folder / "page-shown", family, "single")
+        made.rename(folder / f"page-{name}.safetensors")
+    server.post("/easel/v1/models/refresh")
+
+    def choose(name: str) -> None:
+        server.post("/sdapi/v1/options", {"sd_model_checkpoint": f"page-{name}.safetensors"})
+
+    yield choose
+    server.post("/sdapi/v1/options", {"sd_model_checkpoint": options["sd_model_checkpoint"]})
+    for path in folder.glob("page-*.safetensors"):
+        path.unlink()
+    server.post("/easel/v1/models/refresh")
+
+
+def test_a_depth_model_takes_a_map_and_unclip_a_noise_level(
+    page: Page, generate: Callable[[], dict[str, Any]], server: Any, shown_more: Callable
+) -> None:
+    depth, noise = page.locator("#img2img_depth"), page.locator("#img2img_noise_level")
+    put(page, "img2img", sample(64, 64))
+    expect(depth).to_be_hidden()
+    shown_more("depth")
+    expect(depth).to_be_visible()
+    expect(noise).to_be_hidden()
+    drop(page, "#img2img_depth_map", sample(32, 32, "#000000"), "near.png")
+    page.wait_for_selector("#img2img_depth_map.filled")
+    sent = generate()
+    assert stored(page, server, sent["depth_map"]).size == (32, 32)
+    assert "noise_level" not in sent
+    shown_more("unclip")
+    expect(noise).to_be_visible()
+    expect(depth).to_be_hidden()
+    fill(page, noise_level=200)
+    with page.expect_request("**/easel/v1/jobs") as asked:
+        page.click("#img2img_generate")
+    sent = json.loads(asked.value.post_data)
+    assert (sent["noise_level"], sent.get("depth_map")) == (200, None)
+    server.post("/easel/v1/interrupt")
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,9 @@ def _pictures() -> dict[str, Component]:
         element("easel-picture-actions", tab=TAB)
     # Shown while a model is chosen that is shown how near everything is.
     with gr.Column(elem_id=f"{TAB}_depth", elem_classes=["easel-card", "easel-depth-only"]):
-        canvas.build(f"{TAB}_depth_map", "view", "img2img.depth_map", "img2img.depth_hint")
+        canvas.build(
+            f"{TAB}_depth_map", "view", "img2img.depth_map", "img2img.depth_hint", named=True
+        )
     return fields
 
 

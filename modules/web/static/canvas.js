@@ -147,6 +147,7 @@ class Canvas extends HTMLElement {
     const { picture, kind } = this.drawing;
     const said = picture ? [t("canvas.size_of", picture)] : [];
     if (picture?.name) said.push(picture.name);
+    if (picture && this.hasAttribute("named")) said.unshift(t(this.getAttribute("label")));
     if (picture && kind === "mask" && !this.drawing.painted) said.push(t("canvas.paint_hint"));
     this.facts.textContent = said.join(" · ");
     this.toolbar?.draw();
