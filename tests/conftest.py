@@ -87,6 +87,8 @@ def start_server(data_dir: Path, *flags: str, port: int | None = None) -> Runnin
     command += [str(data_dir), "--no-browser", "--test-mode", *flags]
     # One thread: small pictures gain nothing from two, which wait for each other when others work.
     environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONUNBUFFERED": "1"}
+    environment.setdefault("PYTHONPATH", str(ROOT / "tests" / "support" / "outgoing"))
+    environment["EASEL_TEST_OUTGOING"] = str(data_dir.resolve() / "outgoing.log")
     with log.open("ab") as stream:
         process = subprocess.Popen(
             command,

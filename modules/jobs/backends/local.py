@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import queue
 import threading
 import time
@@ -90,7 +91,8 @@ class LocalBackend:
         """
         self._command = engine_command(paths, flags, options or {})
         self._environment = engine_environment(environment)
-        self._environment["PYTHONPATH"] = str(paths.root)
+        given = self._environment.get("PYTHONPATH")
+        self._environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(paths.root), given]))
         self._root = paths.root
         self._limits = limits
         self._state = threading.Condition()
