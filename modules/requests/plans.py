@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from modules.requests.extras import ExtrasRequest
 from modules.requests.generation import GenerationRequest
 from modules.requests.scripts import ScriptArgument
 
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
 class Unit:
     """One ordinary job's worth of pictures."""
 
-    request: GenerationRequest
+    request: GenerationRequest | ExtrasRequest
     """Without scripts; its seeds are fixed."""
     label: str = ""
     """What this unit is, for people: ``Steps: 20, CFG Scale: 7``."""
+    result: bool = True
+    """Its pictures are results; False: a step on the way, neither saved nor shown."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,12 @@ class Tools:
     """The title of the checkpoint that a name means.
 
     Raises ``RequestError`` for an unknown one."""
+    keep_picture: Callable[[Image.Image], str] = lambda image: ""
+    """Stores a picture for a request to come; gives its reference for ``init_images``."""
+    read_picture: Callable[[str], Image.Image] | None = None
+    """The picture behind a reference of the request's."""
+    interrogate: Callable[[Image.Image, str], str] | None = None
+    """A prompt for a picture, by ``clip`` or ``deepbooru``; None where it cannot be done."""
     seed_was_random: bool = False
     """The seed that the request has now was drawn for it: -1 was asked for."""
 
