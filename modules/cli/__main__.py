@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from modules.cli import convert, download, extras, img2img, merge, outpaint, txt2img
+from modules.cli.selftest import command as selftest
 
 COMMANDS = {
     "txt2img": txt2img.main,
@@ -14,6 +15,7 @@ COMMANDS = {
     "merge": merge.main,
     "convert": convert.main,
     "download": download.main,
+    "selftest": selftest.main,
 }
 
 if __name__ == "__main__":

@@ -242,6 +242,10 @@ class Engine:
             return {} if model is None else self._described(model)
         if kind == "memory":
             return {**memory_report(self.policy.device), "models": self.desk.report()}
+        if kind == "sample_models":
+            from modules.engine.selftest.models import write_models
+
+            return write_models(command["folders"])
         if kind == "interrogate":
             from modules.engine.interrogate import shared_interrogator
 

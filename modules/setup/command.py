@@ -26,6 +26,7 @@ commands
   merge     make one checkpoint of two or three
   convert   write a model in another form: .ckpt to .safetensors, a diffusers folder
   download  fetch a model file into its folder
+  selftest  try every capability once on tiny models made for it
   test      run the tests, with --full the long ones too; takes pytest's arguments
   bench     measure; takes names of groups and --json
   setup     make the environment and stop
@@ -147,6 +148,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "merge": _pictures("merge"),
     "convert": _pictures("convert"),
     "download": _pictures("download"),
+    "selftest": _pictures("selftest"),
     "test": _test,
     "bench": _bench,
     "setup": _setup,

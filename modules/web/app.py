@@ -49,6 +49,7 @@ from modules.web.rest.pictures import picture_router
 from modules.web.rest.settings import settings_router
 from modules.web.rest.stopping import stop_router
 from modules.web.safe_mode import safe_mode_router
+from modules.web.selftest import selftest_router
 
 if TYPE_CHECKING:
     import gradio
@@ -84,6 +85,7 @@ ROUTERS = (
     file_router,
     live_router,
     safe_mode_router,
+    selftest_router,
 )
 
 
@@ -129,6 +131,7 @@ def _lifespan(context: AppContext) -> Callable[[FastAPI], contextlib.AbstractAsy
         if context.starts is not None:
             context.starts.finished()
         yield
+        context.selftest.stop()
         await asyncio.to_thread(context.jobs.stop)
         await asyncio.to_thread(context.downloads.stop)
         await asyncio.to_thread(context.catalog.stop)

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modules.catalog import Catalog
 from modules.catalog.downloads import DownloadManager
@@ -18,6 +19,9 @@ from modules.settings.notices import NoticeBoard
 from modules.settings.paths import Paths
 from modules.settings.start_record import StartRecord
 from modules.settings.store import OptionStore
+
+if TYPE_CHECKING:
+    from modules.web.selftest import SelfTest
 
 
 @dataclass
@@ -50,6 +54,13 @@ class AppContext:
         from modules.web.downloading import build_downloads
 
         return build_downloads(self)
+
+    @cached_property
+    def selftest(self) -> SelfTest:
+        """The table of what works here."""
+        from modules.web.selftest import SelfTest
+
+        return SelfTest(self.paths, self.flags, self.jobs.fanout.publish)
 
     @cached_property
     def tokenizer(self) -> PromptTokenizer | None:

@@ -34,6 +34,7 @@ GET /easel/v1/ledger/outputs
 GET /easel/v1/merge/blocks
 GET /easel/v1/merge/metadata
 GET /easel/v1/models
+GET /easel/v1/selftest
 GET /easel/v1/settings
 GET /easel/v1/state
 GET /easel/v1/styles
@@ -104,6 +105,8 @@ POST /easel/v1/queue/resume
 PUT /easel/v1/settings
 POST /easel/v1/settings/reset
 POST /easel/v1/safe-mode/leave
+POST /easel/v1/selftest
+POST /easel/v1/selftest/stop
 POST /easel/v1/skip
 DELETE /easel/v1/styles/{name:path}
 PUT /easel/v1/styles/{name:path}

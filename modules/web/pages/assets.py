@@ -33,6 +33,7 @@ STYLESHEETS = (
     "merger.css",
     "queue.css",
     "settings.css",
+    "selftest.css",
 )
 
 

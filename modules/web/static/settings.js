@@ -2,12 +2,14 @@
 import * as api from "./api.js";
 import * as toast from "./toast.js";
 import "./memory-panel.js";
+import "./selftest.js";
 import { control } from "./settings-control.js";
 import { live } from "./live.js";
 import { button, debounce, h, icon } from "./dom.js";
 
 const { t, has, config } = window.Easel;
 const CHANGED = "*changed";
+const SELFTEST = "*selftest";
 const MEMORY = "Models in memory";
 const RELOADS = ["localization"];
 
@@ -86,6 +88,10 @@ class Settings extends HTMLElement {
         true,
       );
     }
+    if (this.chosen === SELFTEST) {
+      this.heading.textContent = t("selftest.title");
+      return this.list.replaceChildren((this.selftest ??= h("easel-selftest")));
+    }
     const group = this.groups.find((one) => one.name === this.chosen);
     if (!group) return;
     this.#show(sectionName(group), [[group, group.options]], false);
@@ -109,6 +115,7 @@ class Settings extends HTMLElement {
     this.nav.replaceChildren(
       entry(CHANGED, t("settings.changed"), differing),
       ...this.groups.map((group) => entry(group.name, sectionName(group))),
+      entry(SELFTEST, t("selftest.title")),
     );
   }
 

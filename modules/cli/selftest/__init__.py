@@ -1,0 +1,1 @@
+"""`launch.py selftest`: every capability once, on tiny random models made on the spot."""

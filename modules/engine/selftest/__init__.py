@@ -1,0 +1,1 @@
+"""What the self-test needs of the engine: models made on the spot."""
