@@ -132,7 +132,12 @@ def test_long_tests_run_when_asked_for(request):
 
 
 @pytest.mark.parametrize(
-    ("words", "found"), [([], "deselected"), (["--full"], "1 passed"), (["-m", "full"], "1 passed")]
+    ("words", "found"),
+    [
+        ([], "deselected"),
+        pytest.param(["--full"], "1 passed", marks=pytest.mark.full),
+        pytest.param(["-m", "full"], "1 passed", marks=pytest.mark.full),
+    ],
 )
 def test_long_tests_are_left_out_unless_asked_for(words, found):
     words = ["-k", "test_long_tests_run_when", "-p", "no:cacheprovider", *words]
