@@ -14,6 +14,8 @@ from modules.jobs.results import ResultKeeper
 from modules.jobs.service import JobService
 from modules.jobs.store import DatabaseUnusable, JobStore
 from modules.prompts import StyleBook, WildcardLibrary
+from modules.prompts.term_files import FOLDER as TERM_LISTS
+from modules.prompts.term_files import TermLibrary
 from modules.requests.limits import Limits
 from modules.settings.notices import NoticeBoard
 from modules.settings.paths import Paths
@@ -93,5 +95,8 @@ def build_jobs(
             key: value for key, value in options.as_dict().items() if key.startswith("outdir_")
         },
     )
-    preparer = Preparer(options, catalog, styles, wildcards, InputStore(paths), ceiling, confined)
+    terms = TermLibrary(paths.data / TERM_LISTS)
+    preparer = Preparer(
+        options, catalog, styles, wildcards, InputStore(paths), ceiling, confined, terms
+    )
     return JobService(store, preparer, backend, keeper, limits, notices)

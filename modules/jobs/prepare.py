@@ -18,6 +18,7 @@ from modules.jobs.fetching import FetchRules
 from modules.jobs.folders import check_output_folder
 from modules.jobs.inputs import InputStore
 from modules.jobs.pictures import PictureDoor
+from modules.jobs.preparing.controls import check_overrides, check_terms, settle_safety
 from modules.jobs.preparing.extras import settle_extras
 from modules.jobs.preparing.models import ModelSettler
 from modules.jobs.preparing.networks import NetworkSettler
@@ -26,6 +27,7 @@ from modules.jobs.preparing.prompts import PromptSettler
 from modules.jobs.preparing.resources import ResourceSettler
 from modules.jobs.seeds import fix_seed
 from modules.prompts import Dictionary, StyleBook, WildcardLibrary
+from modules.prompts.term_files import TermLibrary
 from modules.requests.errors import NotFoundInList, RequestError, shorten
 from modules.requests.extras import ExtrasRequest
 from modules.requests.generation import GenerationRequest
@@ -52,6 +54,8 @@ class Preparer:
     """Bounds that hold whatever the settings allow."""
     confined: bool = False
     """Results go into the data folder's outputs alone."""
+    terms: TermLibrary | None = None
+    """What prompts may not say; None: anything."""
 
     @property
     def limits(self) -> Limits:
@@ -99,6 +103,9 @@ class Preparer:
         )
         networks = NetworkSettler(self.catalog)
         prompts = prompts.with_networks(lambda texts: networks.added(texts, effective))
+        if self.terms is not None:
+            check_terms(self.terms, settled, prompts.told(), effective)
+        resources |= settle_safety(self.catalog.paths, effective)
         resources |= networks.settle(
             [*prompts.positive, *(prompts.hires_positive or ())],
             [*prompts.negative, *(prompts.hires_negative or ())],
@@ -206,13 +213,15 @@ class Preparer:
             if key.startswith("outdir_") and isinstance(value, str):
                 self._check_folder(key, value)
         try:
-            return self.options.with_overrides(overrides)
+            effective = self.options.with_overrides(overrides)
         except OptionError as error:
             raise RequestError(
                 f"override_settings.{error.key}",
                 error.value,
                 f"{shorten(error.value)!r} is not possible; allowed: {error.allowed}.",
             ) from None
+        check_overrides(self.options.as_dict(), effective)
+        return effective
 
     def _checkpoint(
         self, request: GenerationRequest, effective: dict[str, Any], warnings: list[str]

@@ -184,3 +184,56 @@ def test_a_chosen_checkpoint_that_is_gone_gives_a_warning_and_the_best_there_is(
     job = prepare(preparer)
     assert job.checkpoint.endswith("easel-starter")
     assert any("gone.safetensors" in warning for warning in job.warnings)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"prompt": "a WOLF in the snow"},
+        {"prompt": "a (wo:1.2)lf"},
+        {"prompt": "snow", "styles": ["beast"]},
+        {"prompt": "a {wolf|wolf}"},
+        {"prompt": "snow", "enable_hr": True, "hr_prompt": "a wolf", "hr_scale": 2},
+        {"prompt": "snow", "detailer": {"prompt": "a wolf"}},
+    ],
+)
+def test_terms_of_a_list_are_refused_wherever_they_come_from(preparer, fields):
+    preparer.terms.save("animals", "wolf\nsnow leopard")
+    preparer.styles.save(Style("beast", "{prompt}, wolf", ""))
+    with pytest.raises(RequestError, match="'wolf' is on the term list 'animals'"):
+        prepare(preparer, **fields)
+
+
+def test_negative_prompts_may_say_what_prompts_may_not(preparer):
+    preparer.terms.save("animals", "wolf")
+    assert prepare(preparer, negative_prompt="wolf").all_negative_prompts == ["wolf"]
+    preparer.options.set_many({"disabled_term_lists": ["animals"]})
+    assert prepare(preparer, prompt="a wolf").all_prompts == ["a wolf"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked"),
+    [
+        ({}, {"disabled_term_lists": ["animals"]}),
+        ({"watermark_enabled": True}, {"watermark_enabled": False}),
+        ({"content_credentials": True}, {"content_credentials": False}),
+        ({"safety_checker": "block"}, {"safety_checker": "off"}),
+        ({"safety_checker": "block"}, {"safety_checker": "blur"}),
+    ],
+)
+def test_a_request_cannot_loosen_a_control(preparer, stored, asked):
+    preparer.options.set_many(stored)
+    with pytest.raises(RequestError, match=f"{next(iter(asked))}: a request cannot loosen it"):
+        prepare(preparer, override_settings=asked)
+
+
+def test_a_request_can_ask_for_more(preparer):
+    asked = {"watermark_enabled": True, "content_credentials": True}
+    options = prepare(preparer, override_settings=asked).options
+    assert options["watermark_enabled"]
+    assert options["content_credentials"]
+
+
+def test_a_checker_that_is_not_there_makes_no_unchecked_pictures(preparer):
+    with pytest.raises(RequestError, match=r"config\.json and model\.safetensors .*huggingface"):
+        prepare(preparer, override_settings={"safety_checker": "blur"})

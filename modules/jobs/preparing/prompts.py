@@ -44,6 +44,11 @@ class SettledPrompts:
         second = None if self.hires_positive is None else added(self.hires_positive)
         return replace(self, positive=added(self.positive), hires_positive=second)
 
+    def told(self) -> list[str]:
+        """Every different prompt that is not negative, of both passes, translated and not."""
+        before = [pair[0] for pair in self.originals or ()]
+        return list(dict.fromkeys([*self.positive, *(self.hires_positive or ()), *before]))
+
     def hires(self) -> dict[str, list[str]]:
         """The second pass's own texts for ``PreparedJob.resources``; empty without any."""
         if self.hires_positive is None or self.hires_negative is None:
