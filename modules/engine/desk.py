@@ -186,7 +186,8 @@ class ModelDesk:
             ]
 
     def settle_down(self) -> None:
-        """After a job: spare the garbage collector what has come to stay."""
+        """After a job: keep to the budget, and spare the garbage collector what came to stay."""
+        self.models.keep_to_budget()
         current = self.models.current
         network = current.networks["unet"] if current is not None else None
         if network is not None and network not in self._frozen:

@@ -31,6 +31,7 @@ from modules.engine.adapters.layer_work import (
 from modules.engine.adapters.quantised import (
     hollow_layer,
     lend,
+    lent_bytes,
     products_of,
     resting_format,
     rests_in_blocks,
@@ -64,6 +65,12 @@ class ModelAdapters:
     def active(self) -> bool:
         """Whether the model differs from the checkpoint."""
         return bool(self._originals) or bool(self._hypernetworks.key)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of memory that are kept beside the weights: originals, and what is lent to them."""
+        originals = sum(one.nbytes for one in self._originals.values() if one is not None)
+        return originals + sum(lent_bytes(network) for network in self._networks.values())
 
     def apply(self, uses: Sequence[Use]) -> None:
         """Make the weights those of the checkpoint with exactly these adapters, in this order.

@@ -24,7 +24,7 @@ from modules.engine.checkpoints.families import LOADERS, ModelPlan
 from modules.engine.checkpoints.finite import FiniteFiles
 from modules.engine.checkpoints.hashing import Hashing, checkpoint_info
 from modules.engine.checkpoints.loaded import LoadedModel
-from modules.engine.checkpoints.machine_memory import device_memory
+from modules.engine.checkpoints.machine_memory import device_memory, machine_memory
 from modules.engine.checkpoints.network import Network
 from modules.engine.checkpoints.planning import plan_model
 from modules.engine.checkpoints.progress import steady
@@ -96,12 +96,14 @@ class ModelManager:
         return sum(network.bytes for network in self._shelf.networks())
 
     def inventory(self) -> list[tuple[LoadedModel, int, bool]]:
-        """The models in memory with the bytes of their weights (shared ones in each), and whether
-        they are favourites; the one used last at the end."""
+        """The models in memory with the bytes of their weights (shared ones in each, and what
+        adapters keep beside them), and whether they are favourites; the one used last at the end.
+        """
         return [
             (
                 resident.model,
-                sum(network.bytes for network in resident.networks.values()),
+                sum(network.bytes for network in resident.networks.values())
+                + resident.adapter_bytes,
                 resident.is_pinned(self.rules),
             )
             for resident in list(self._shelf)
@@ -179,15 +181,30 @@ class ModelManager:
                 self._dismiss_owners(network)
                 network.put_away()
 
+    @torch.inference_mode(False)
+    def keep_to_budget(self) -> None:
+        """Let models that wait lose their adapters, or leave, where those of the model in force
+        have made it take more than the budget has. Call it after a job.
+        """
+        if self._current is None or len(self._shelf) < 2:
+            return
+        parting = self._shelf.surplus(self._current, self.rules, machine_memory())
+        for resident in parting.shedding:
+            dismiss(resident.model)
+        self._send_away(parting.leaving)
+
     def _keep_only_current(self) -> None:
-        others = [resident for resident in self._shelf if resident is not self._current]
-        for resident in others:
+        for network in self._shelf.trim_vaes(0):
+            network.hollow_out()
+        self._send_away([one for one in self._shelf if one is not self._current])
+
+    def _send_away(self, residents: list[Resident]) -> None:
+        """Free the memory of models that wait."""
+        for resident in residents:
             dismiss(resident.model)
             for network in self._shelf.remove(resident):
                 network.hollow_out()
-        for network in self._shelf.trim_vaes(0):
-            network.hollow_out()
-        if others:
+        if residents:
             self._release()
 
     @torch.inference_mode(False)

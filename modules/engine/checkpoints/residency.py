@@ -93,9 +93,25 @@ class Resident:
         theirs = {id(network) for network in networks}
         return any(id(one) in theirs for name, one in self.networks.items() if name != "vae")
 
+    @property
+    def adapter_bytes(self) -> int:
+        """Bytes that its adapters keep beside the weights."""
+        adapters = getattr(self.model, "adapters", None)
+        return 0 if adapters is None else adapters.bytes
+
     def is_pinned(self, rules: ResidencyRules) -> bool:
         """Whether it is a favourite."""
         return bool({self.model.file_name, self.model.name} & rules.pinned)
+
+
+@dataclass
+class Parting:
+    """What makes room."""
+
+    leaving: list[Resident]
+    """Models that leave the memory."""
+    shedding: list[Resident]
+    """Models that stay, without their adapters and what these keep beside the weights."""
 
 
 @dataclass
@@ -143,15 +159,15 @@ class Shelf:
         dropped, self.vaes = self.vaes[:count], self.vaes[count:]
         return dropped
 
-    def victims(
+    def parting(
         self,
         path: Path,
         kept: Collection[Network],
         needed: int,
         rules: ResidencyRules,
         memory: Memory,
-    ) -> list[Resident]:
-        """The models that must go before one of `needed` bytes more can come.
+    ) -> Parting:
+        """Who must go before a model of `needed` bytes more can come.
 
         Args:
             path: of the one to come; a model of that path goes in any case.
@@ -161,23 +177,46 @@ class Shelf:
         others = [one for one in self.residents if one not in leaving]
         # The shelf is in the order of use, and sorting keeps it among the pinned and the others.
         candidates = sorted(others, key=lambda one: one.is_pinned(rules))
+        while rules.limit and candidates and len(candidates) + 1 > rules.limit:
+            leaving.append(candidates.pop(0))
+        return self._within(Parting(leaving, []), candidates, kept, needed, rules, memory)
+
+    def surplus(self, current: Resident | None, rules: ResidencyRules, memory: Memory) -> Parting:
+        """Who must go where adapters have made the model in force take more than there is."""
+        others = [one for one in self.residents if one is not current]
+        candidates = sorted(others, key=lambda one: one.is_pinned(rules))
+        return self._within(Parting([], []), candidates, (), 0, rules, memory)
+
+    def _within(
+        self,
+        parting: Parting,
+        candidates: list[Resident],
+        kept: Collection[Network],
+        needed: int,
+        rules: ResidencyRules,
+        memory: Memory,
+    ) -> Parting:
+        """Let candidates go, the first ones first, until the others are within the budget."""
         held = sum(network.bytes for network in self.networks())
+        held += sum(one.adapter_bytes for one in self.residents)
+        budget = rules.ram(held, memory)
 
         def fits() -> bool:
-            staying = [one for one in self.residents if one not in leaving]
-            if rules.limit and len(staying) + 1 > rules.limit:
-                return False
+            staying = [one for one in self.residents if one not in parting.leaving]
             networks = distinct(
                 [*kept, *self.vaes, *(n for one in staying for n in one.networks.values())]
             )
-            total = sum(network.bytes for network in networks) + needed
-            return total <= rules.ram(held, memory)
+            beside = sum(one.adapter_bytes for one in staying if one not in parting.shedding)
+            return sum(network.bytes for network in networks) + beside + needed <= budget
 
+        for candidate in candidates:
+            if candidate.adapter_bytes and not fits():
+                parting.shedding.append(candidate)  # they are put on again sooner than it is read
         for candidate in candidates:
             if fits():
                 break
-            leaving.append(candidate)
-        return leaving
+            parting.leaving.append(candidate)
+        return parting
 
 
 def distinct(networks: Iterable[Network]) -> list[Network]:

@@ -46,6 +46,8 @@ class Choice:
     """Of models that leave; their modules get the new weights."""
     made: dict[str, Network] = field(default_factory=dict)
     leaving: list[Resident] = field(default_factory=list)
+    shedding: list[Resident] = field(default_factory=list)
+    """Stay without their adapters."""
 
     def modules(self) -> dict[str, torch.nn.Module]:
         """The networks of the new model, in the plan's order."""
@@ -84,7 +86,8 @@ def choose(
     missing = {n: c for n, c in plan.components.items() if n not in choice.kept}
     needed = sum(_bytes(component, forms[name]) for name, component in missing.items())
     kept = list(choice.kept.values())
-    choice.leaving = shelf.victims(plan.path, kept, needed, rules, memory)
+    parting = shelf.parting(plan.path, kept, needed, rules, memory)
+    choice.leaving, choice.shedding = parting.leaving, parting.shedding
     free = _free_networks(choice, shelf, current, rules, needed, memory)
     for name, component in missing.items():
         form = forms[name]
@@ -221,9 +224,13 @@ class Swap:
             dismiss(resident.model)
             self._remove(resident)
         current = self._current
+        for resident in self._choice.shedding:
+            if resident not in self._choice.leaving and resident is not current:
+                dismiss(resident.model)
         if current is None:
             return
-        stays = current not in self._choice.leaving and self._device.type == "cpu"
+        parts = current in (*self._choice.leaving, *self._choice.shedding)
+        stays = not parts and self._device.type == "cpu"
         if stays and not current.lends_to(self._choice.kept.values()):
             current.model.set_tiling(False)  # it keeps its adapters for the way back
         else:

@@ -320,6 +320,48 @@ def test_adapters_stay_on_a_model_that_waits_and_leave_weights_that_others_get(
     assert same(answers(manager.current), answers(fresh)), "no adapter goes into other weights"
 
 
+def test_what_adapters_keep_counts_in_the_budget_and_goes_before_a_model_does(
+    tmp_path: Path, shelf: dict[str, Path]
+) -> None:
+    manager = manager_with(tmp_path, limit=0, budget=1 << 40)
+    first = manager.load(shelf["a"])
+    plain, one_model = answers(first), manager.bytes
+    adapt(first, tmp_path)
+    beside = first.adapters.bytes
+    assert 0 < beside < one_model
+    assert manager.inventory()[0][1] == one_model + beside
+    manager.rules = ResidencyRules(limit=0, budget=2 * one_model + beside // 2)
+    manager.load(shelf["b"])
+    assert first.adapters.bytes == 0
+    assert names(manager) == ["a", "b"], "without its adapters it may stay"
+    assert manager.load(shelf["a"]) is first
+    assert same(answers(first), plain)
+
+
+@pytest.mark.parametrize("room", ["for both without adapters", "for one"])
+def test_adapters_of_the_model_in_force_make_others_give_way(
+    tmp_path: Path, shelf: dict[str, Path], room: str
+) -> None:
+    manager = manager_with(tmp_path, limit=0, budget=1 << 40)
+    waiting = manager.load(shelf["a"])
+    one_model, plain = manager.bytes, answers(waiting)
+    adapt(waiting, tmp_path)
+    current = manager.load(shelf["b"])
+    adapt(current, tmp_path)
+    adapted, beside = answers(current), current.adapters.bytes
+    manager.keep_to_budget()
+    assert waiting.adapters.bytes == beside, "there is room for all"
+    extra = beside if room != "for one" else beside - 1
+    manager.rules = ResidencyRules(limit=0, budget=2 * one_model + extra)
+    manager.keep_to_budget()
+    if room == "for one":
+        assert names(manager) == ["b"]
+    else:
+        assert waiting.adapters.bytes == 0
+        assert same(answers(waiting), plain)
+    assert same(answers(current), adapted)
+
+
 def test_a_job_that_needs_the_memory_gets_that_of_the_models_that_wait(
     tmp_path: Path, shelf: dict[str, Path]
 ) -> None:
