@@ -14,6 +14,7 @@ from modules.catalog.downloads import DownloadManager
 from modules.jobs.compose import DataFolderLock
 from modules.jobs.service import JobService
 from modules.prompts import PromptTokenizer, StyleBook, WildcardLibrary
+from modules.prompts.t5_tokens import T5Tokenizer
 from modules.settings.flags import Flags
 from modules.settings.notices import NoticeBoard
 from modules.settings.paths import Paths
@@ -71,6 +72,15 @@ class AppContext:
             except (FileNotFoundError, ValueError, OSError):
                 continue
         return None
+
+    @cached_property
+    def t5_tokenizer(self) -> T5Tokenizer | None:
+        """T5's tokenizer for the same; None when its file is not there."""
+        try:
+            folder = self.paths.configs / "tokenizers" / "t5"
+            return T5Tokenizer(PromptTokenizer.from_folder(folder))
+        except (FileNotFoundError, ValueError, OSError):
+            return None
 
     def _tokenizer_folders(self) -> list[Path]:
         found = [self.paths.configs / "tokenizers" / "clip" / "vocab.json"]

@@ -91,6 +91,7 @@ def test_tokens_and_remarks_of_a_prompt(client):
     assert found["negative_prompt"] == {
         "tokens": 0,
         "limit": 75,
+        "t5": None,
         "warnings": [],
         "translation": None,
     }

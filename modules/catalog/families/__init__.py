@@ -46,6 +46,13 @@ def family_defaults(family: str | None, variant: str) -> dict[str, Any]:
     return dict(known.defaults.get(variant, {})) if known else {}
 
 
+def t5_tokens(family: str | None, variant: str) -> int | None:
+    """Length of T5's chunks with their end token; None for families without T5."""
+    if family == flux.KEY:
+        return flux.T5_TOKENS.get(variant)
+    return sd3.T5_TOKENS if family == sd3.KEY else None
+
+
 __all__ = [
     "BY_KEY",
     "FAMILIES",
@@ -54,4 +61,5 @@ __all__ = [
     "Verdict",
     "detect_family",
     "family_defaults",
+    "t5_tokens",
 ]

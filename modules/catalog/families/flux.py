@@ -11,6 +11,8 @@ from modules.catalog.header import Header
 KEY = "flux"
 LABEL = "FLUX.1"
 DEV, SCHNELL = "dev", "schnell"
+T5_TOKENS = {DEV: 512, SCHNELL: 256}
+"""States that T5 gives, as the two were trained."""
 _FIRST_BLOCK = "double_blocks.0.img_attn.norm.query_norm.scale"
 _RELATIVES: Mapping[str, str] = {
     "double_stream_modulation_img.lin.weight": "FLUX.2",

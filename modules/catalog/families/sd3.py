@@ -10,6 +10,8 @@ from modules.catalog.header import Header
 
 KEY = "sd3"
 LABEL = "Stable Diffusion 3"
+T5_TOKENS = 256
+"""States that T5 gives, or zeros in their place when it is left out."""
 
 
 def detect_file(header: Header) -> Verdict | None:

@@ -14,36 +14,9 @@ from modules.engine.conditioning.towers import (
     read_tokenizer,
 )
 from modules.engine.memory import form_of
-from modules.prompts.tokens import PromptTokenizer
+from modules.prompts.t5_tokens import T5Tokenizer
 
 END, PAD = "</s>", "<pad>"
-
-
-class T5Tokenizer:
-    """T5's pieces of a text. Blanks at its ends count for nothing."""
-
-    def __init__(self, tokenizer: PromptTokenizer) -> None:
-        self._tokenizer = tokenizer
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids without the end token."""
-        return self._tokenizer.encode(text.strip())
-
-    @property
-    def comma(self) -> int:
-        """Id of a comma after a word; standing alone it has a blank before it."""
-        return (self.encode(",") or [-1])[-1]
-
-    def special(self, token: str) -> int:
-        """Id of a special token.
-
-        Raises:
-            ValueError: the tokenizer does not know it.
-        """
-        ids = self._tokenizer.encode(token)
-        if len(ids) != 1:
-            raise ValueError(f"its tokenizer is not T5's: {token} is {ids}")
-        return ids[0]
 
 
 class T5Tower:

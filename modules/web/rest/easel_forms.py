@@ -11,14 +11,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from modules.jobs.models import LoadFailed
-from modules.prompts import (
-    Dictionary,
-    Style,
-    apply_styles,
-    count_tokens,
-    parse_prompt,
-    translate,
-)
+from modules.prompts import Style
 from modules.requests.errors import RequestError
 from modules.requests.generation import Name, Prompt
 from modules.requests.samplers import SAMPLERS
@@ -31,18 +24,10 @@ from modules.web.rest.card_objects import checkpoint_previews, family_label
 from modules.web.rest.lists import style_row
 from modules.web.rest.models import refresh_catalog
 from modules.web.rest.pictures import info_object, info_of_bytes, picture_bytes, text_object
+from modules.web.rest.prompt_check import PromptBody, check_prompts
 
 HIDEABLE_TABS = ("txt2img", "PNG Info", "Models", "Queue")
 """Not the settings, or nobody could bring a tab back."""
-
-
-class PromptBody(BaseModel):
-    """Two prompts as they stand in the form."""
-
-    prompt: Prompt = ""
-    negative_prompt: Prompt = ""
-    styles: list[Name] = Field(default_factory=list, max_length=100)
-    steps: int = Field(default=20, ge=1, le=1000)
 
 
 class StyleBody(BaseModel):
@@ -201,51 +186,6 @@ def form_router(context: AppContext) -> APIRouter:
         return SafeJSON(context.jobs.engine.model.to_json())
 
     return router
-
-
-def check_prompts(context: AppContext, body: PromptBody) -> dict[str, Any]:
-    """Token counts after styles, and the parser's remarks about what was typed."""
-    counted = (body.prompt, body.negative_prompt)
-    if context.options.get("include_styles_into_token_counters"):
-        counted = apply_styles(*counted, body.styles, context.styles)
-    answers: dict[str, Any] = {}
-    preparer = context.jobs.preparer
-    dictionary = preparer.dictionary(preparer.chosen_checkpoint(), context.options.as_dict())
-    typed = (body.prompt, body.negative_prompt)
-    for name, text, full in zip(("prompt", "negative_prompt"), typed, counted, strict=True):
-        plan = parse_prompt(text, body.steps)
-        translation = translate(full, dictionary) if dictionary else None
-        count = None
-        if context.tokenizer is not None:
-            read = translation.text if translation else full
-            learned = {e.name: e.vectors for e in context.catalog.networks.embeddings_in([read])}
-            count = count_tokens(read, context.tokenizer, learned=learned)
-        answers[name] = {
-            "tokens": count.used if count else None,
-            "limit": count.limit if count else None,
-            "warnings": [
-                {
-                    "start": warning.start,
-                    "end": warning.end,
-                    "message": warning.message,
-                    "code": warning.code,
-                    "params": warning.params,
-                }
-                for warning in plan.warnings
-            ],
-            "translation": _translation_object(text, dictionary),
-        }
-    return answers
-
-
-def _translation_object(text: str, dictionary: Dictionary | None) -> dict[str, Any] | None:
-    """What the chosen model will read instead of a Chinese prompt; None when nothing changes."""
-    if dictionary is None:
-        return None
-    found = translate(text, dictionary)
-    if not found.changed and not found.unknown:
-        return None
-    return {"text": found.text, "changed": found.changed, "unknown": list(found.unknown)}
 
 
 def applied_object(applied: Applied) -> dict[str, Any]:

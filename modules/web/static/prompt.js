@@ -21,9 +21,11 @@ class PromptStatus extends HTMLElement {
   }
 
   show(result) {
-    const { tokens, limit, warnings, translation } = result;
-    this.count.textContent = tokens === null ? "" : `${tokens}/${limit}`;
-    this.count.title = tokens === null ? "" : t("prompt.tokens", { tokens, limit });
+    const { tokens, limit, t5, warnings, translation } = result;
+    const counts = tokens === null ? [] : [[`${tokens}/${limit}`, t("prompt.tokens", { tokens, limit })]];
+    if (t5) counts.push([`T5 ${t5.tokens}/${t5.limit}`, t("prompt.t5_tokens", t5)]);
+    this.count.textContent = counts.map(([short]) => short).join(" · ");
+    this.count.title = counts.map(([, said]) => said).join("\n");
     this.classList.toggle("warned", warnings.length > 0);
     const items = warnings.slice(0, 6).map((warning) => this.#item(warning));
     this.list.replaceChildren(...translated(translation), ...items);

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from modules.engine.conditioning.towers import TextStates, TextTower
 
 KEY = flux.KEY
-DEV_TOKENS, SCHNELL_TOKENS = 512, 256
-"""States that T5 gives, as the two were trained."""
+DEV_TOKENS, SCHNELL_TOKENS = (flux.T5_TOKENS[kind] for kind in (flux.DEV, flux.SCHNELL))
 PATCH = 2
 USUAL_GUIDANCE = 3.5
 MANY_STEPS = 12

@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from modules.engine.conditioning.towers import TextStates, TextTower
 
 KEY = sd3.KEY
-T5_TOKENS = 256
-"""States that T5 gives, or zeros in their place when it is left out."""
+T5_TOKENS = sd3.T5_TOKENS
 CLIP_L_WIDTH, CLIP_G_WIDTH = 768, 1280
 _CLIP_L = Missing("CLIP-L", "clip_l.safetensors")
 _CLIP_G = Missing("CLIP-G", "clip_g.safetensors")
