@@ -39,11 +39,25 @@ def add_row(folder: Path, file_name: str, infotext: str) -> None:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
     log = os.open(folder / NAME, flags, 0o666)
     try:
-        text = _line(COLUMNS) if os.fstat(log).st_size == 0 else ""
-        os.write(log, (text + _line(_row(file_name, infotext))).encode("utf-8", "replace"))
+        before = os.fstat(log).st_size
+        text = _line(COLUMNS) if before == 0 else ""
+        row = (text + _line(_row(file_name, infotext))).encode("utf-8", "replace")
+        _append(log, before, row)
         os.fsync(log)
     finally:
         os.close(log)
+
+
+def _append(log: int, before: int, row: bytes) -> None:
+    """Write a row, or nothing: of a disk that fills up the half row is taken back."""
+    written = 0
+    try:
+        while written < len(row):
+            written += os.write(log, row[written:])
+    except OSError:
+        if written and os.fstat(log).st_size == before + written:
+            os.ftruncate(log, before)
+        raise
 
 
 def _row(file_name: str, infotext: str) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from modules.gallery.folder_lock import folder_lock
 from modules.gallery.grid import make_grid
 from modules.gallery.image_info import open_image, read_image_info
 from modules.gallery.names import sanitize_name
+from modules.gallery.orphans import Adopt, find_orphan, sweep
 from modules.gallery.patterns import NameContext, apply_pattern
 from modules.settings import atomic
 from modules.settings.paths import Paths
@@ -68,12 +69,14 @@ def save_image(
     caption: str | None = None,
     encoded: EncodedImage | None = None,
     seal: Seal | None = None,
+    adopt: Adopt | None = None,
 ) -> SavedImage:
     """Write one picture as the settings say; its name is new and no existing file is lost.
 
     `folder` replaces the folder of the settings, `name` their file name pattern and number; a taken
     name gets a number behind it. `suffix` ends the name; `caption` goes into a text file beside it;
     `encoded` is the file's content where it was made before; `seal` signs it where it was not.
+    With `adopt` a file of the same bytes that a killed program left is taken instead of a new one.
     An override of a single request must not choose the `outdir_*` settings; that is the caller's to
     check.
 
@@ -94,10 +97,13 @@ def save_image(
         target.mkdir(parents=True, exist_ok=True)
         if numbered:
             with folder_lock(target, paths.cache / "locks"):
-                path = _write_numbered(target, "", stem, encoded, ending)
+                path = _left_behind(target, encoded, adopt)
+                path = path or _write_numbered(target, "", stem, encoded, ending)
         else:
             action = options.get("save_images_replace_action", "Replace")
-            path = _write_named(target, stem + ending, encoded, not given and action == "Replace")
+            replaces = not given and action == "Replace"
+            path = _left_behind(target, encoded, adopt)
+            path = path or _write_named(target, stem + ending, encoded, replaces)
     return _with_side_files(image, path, infotext, encoded, options, caption, seal)
 
 
@@ -151,6 +157,7 @@ def save_sheet(
     kind: str = "txt2img",
     folder: Path | None = None,
     seal: Seal | None = None,
+    adopt: Adopt | None = None,
 ) -> SavedImage:
     """Write a finished grid as `grid-NNNN`, with seed and prompt when `grid_extended_filename`.
 
@@ -167,8 +174,16 @@ def save_sheet(
     with _named_errors(target):
         target.mkdir(parents=True, exist_ok=True)
         with folder_lock(target, paths.cache / "locks"):
-            path = _write_numbered(target, "grid", name, encoded)
+            path = _left_behind(target, encoded, adopt)
+            path = path or _write_numbered(target, "grid", name, encoded)
     return _with_side_files(sheet, path, infotext, encoded, options, seal=seal)
+
+
+def _left_behind(folder: Path, encoded: EncodedImage, adopt: Adopt | None) -> Path | None:
+    sweep(folder)
+    if adopt is None:
+        return None
+    return find_orphan(folder, encoded.data, encoded.extension, adopt)
 
 
 def write_params_file(paths: Paths, infotext: str) -> None:

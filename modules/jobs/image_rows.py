@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from modules.jobs import uses
@@ -99,6 +100,23 @@ class ImageRows:
                 f"SELECT {IMAGE_COLUMNS} FROM job_images WHERE id = ?", (image_id,)
             ).fetchone()
             return self._unwritten.get(image_id) or (None if row is None else image_of(row))
+
+    def image_with_text(self, infotext: str) -> ImageRecord | None:
+        """The newest picture with exactly this text."""
+        query = (
+            f"SELECT {IMAGE_COLUMNS} FROM job_images WHERE kind = 'image' AND infotext = ? "
+            "ORDER BY created DESC LIMIT 1"
+        )
+        with self._lock:
+            row = self._connection.execute(query, (infotext,)).fetchone()
+        return None if row is None else image_of(row)
+
+    def knows_path(self, path: Path) -> bool:
+        """Whether a picture of any job is recorded at this place."""
+        with self._lock:
+            query = "SELECT 1 FROM job_images WHERE path = ? LIMIT 1"
+            known = self._connection.execute(query, (str(path),)).fetchone() is not None
+            return known or any(image.path == str(path) for image in self._unwritten.values())
 
     def unsaved_images(self, limit: int = 1000) -> list[ImageRecord]:
         """Pictures that should lie in an output folder and do not, the oldest first."""

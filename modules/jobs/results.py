@@ -4,8 +4,8 @@ A picture goes to the user's output folder, else (not asked for, disk full, fold
 to the cache folder, else it stays in memory: it can always be seen and downloaded, and the record
 says why it is not where it should be.
 
-The record follows the file. A crash in the moment between the two leaves a file without a record,
-and the resumed job saves the same picture once more: twice is better than never.
+The record follows the file. A crash in the moment between the two leaves a file without a record;
+the resumed job finds it by its bytes and takes it for its own, so that nothing is there twice.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from modules.gallery import (
     write_params_file,
 )
 from modules.gallery.encode import Seal
+from modules.gallery.orphans import Adopt
 from modules.jobs.picture_plan import (
     PicturePlan,
     facts_asked_for,
@@ -155,7 +156,7 @@ class ResultKeeper:
             event = replace(event, facts={**self._facts_beside(record, event), **event.facts})
         plan = plan_picture(record, event, self.paths, self._version)
         image_id = secrets.token_hex(16)
-        saved, note = self._save(image, plan, record.kind) if plan.wanted else (None, None)
+        saved, note = self._save(image, plan, record) if plan.wanted else (None, None)
         name = f"{event.index:05}{plan.suffix}"
         path, name = self._place(
             saved, image_id, image, plan.file_text, plan.options, name, plan.chunks, plan.seal
@@ -191,11 +192,11 @@ class ResultKeeper:
         return known if known is not None else facts_asked_for(record, event.index)
 
     def _save(
-        self, image: Image.Image, plan: PicturePlan, kind: str
+        self, image: Image.Image, plan: PicturePlan, record: JobRecord
     ) -> tuple[SavedImage | None, str | None]:
         """The file in the output folder, and a sentence when something is not as it should be."""
         try:
-            saved = self._write(image, plan, kind)
+            saved = self._write(image, plan, record.kind, adopt=self._adopt(record.attempts))
         except ImageSaveError as error:
             self._unsaved = True
             if plan.folder is None:
@@ -203,8 +204,17 @@ class ResultKeeper:
             return None, error.sentence
         return saved, saved.note or None
 
+    def _adopt(self, broken_off: int) -> Adopt | None:
+        """A job that was broken off may have left a file just before its record was written."""
+        return (lambda path: not self._store.knows_path(path)) if broken_off > 0 else None
+
     def _write(
-        self, image: Image.Image, plan: PicturePlan, kind: str, encoded: EncodedImage | None = None
+        self,
+        image: Image.Image,
+        plan: PicturePlan,
+        kind: str,
+        encoded: EncodedImage | None = None,
+        adopt: Adopt | None = None,
     ) -> SavedImage:
         return save_image(
             image,
@@ -220,6 +230,7 @@ class ResultKeeper:
             caption=plan.caption,
             encoded=encoded,
             seal=plan.seal,
+            adopt=adopt,
         )
 
     def _save_init_image(self, record: JobRecord, event: events.ImageDone) -> str | None:
@@ -303,7 +314,14 @@ class ResultKeeper:
         if options.get("grid_save", True):
             try:
                 saved = save_sheet(
-                    sheet, first.infotext, context, options, self.paths, kind=record.kind, seal=seal
+                    sheet,
+                    first.infotext,
+                    context,
+                    options,
+                    self.paths,
+                    kind=record.kind,
+                    seal=seal,
+                    adopt=self._adopt(record.attempts - 1),
                 )
                 note = saved.note or None
             except ImageSaveError as error:

@@ -8,9 +8,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
+
+STALE_SECONDS = 3600.0
+"""No write takes longer."""
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -64,6 +70,20 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, text + "\n")
 
 
+def remove_stale(folder: Path, seconds: float = STALE_SECONDS) -> int:
+    """Delete temporary files whose writer was killed that long ago or longer; gives how many."""
+    removed = 0
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _TEMPORARY.fullmatch(entry.name) is None:
+                continue
+            with contextlib.suppress(OSError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime >= seconds:
+                    os.unlink(entry.path)
+                    removed += 1
+    return removed
+
+
 def _write_temporary(path: Path, data: bytes) -> Path:
     descriptor, name = tempfile.mkstemp(
         dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".tmp"
@@ -75,7 +95,7 @@ def _write_temporary(path: Path, data: bytes) -> Path:
             stream.flush()
             os.fsync(stream.fileno())
         _give_usual_permissions(temporary)
-    except OSError:
+    except BaseException:
         _remove_quietly(temporary)
         raise
     return temporary
