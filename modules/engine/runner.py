@@ -148,7 +148,11 @@ class Engine:
         )
         loaded = time.perf_counter()
         self._emit(Started(prepared.id))
-        facts = {"model_name": model.name, "device": self.device_name}
+        facts = {
+            "model_name": model.name,
+            "device": self.device_name,
+            "versions": {**self.versions(), "device": self.policy.device.type},
+        }
         paused = state_to_go_on(prepared, model.hash, self.policy.device.type, self._emit)
         job = KINDS[prepared.kind](
             models, prepared, spec, control, self._emit, self.hooks, self._choice, paused

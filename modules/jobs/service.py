@@ -171,10 +171,27 @@ class JobService(JobPausing):
             RequestError: the request cannot be done.
             QueueFull: too many jobs are waiting.
         """
+        return self.submit_settled(
+            lambda job_id: self.preparer.prepare(request, job_id, client), client, task_id, save
+        )
+
+    def submit_settled(
+        self,
+        settle: Callable[[str], PreparedJob],
+        client: str = "ui",
+        task_id: str | None = None,
+        save: bool = True,
+    ) -> str:
+        """Put a job into the queue that ``settle`` makes for the id that it is given.
+
+        Raises:
+            RequestError: the request cannot be done.
+            QueueFull: too many jobs are waiting.
+        """
         job_id = self.admission.new_id(task_id)
         with self._lock:
             self.admission.check_room(client)
-        prepared = self.preparer.prepare(request, job_id, client)
+        prepared = settle(job_id)
         with self._lock:
             self.admission.check_room(client)
             record = self._add(prepared, save)

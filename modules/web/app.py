@@ -46,6 +46,7 @@ from modules.web.rest.ledger import ledger_router
 from modules.web.rest.lists import list_router
 from modules.web.rest.models import model_router
 from modules.web.rest.pictures import picture_router
+from modules.web.rest.replay import replay_router
 from modules.web.rest.settings import settings_router
 from modules.web.rest.stopping import stop_router
 from modules.web.safe_mode import safe_mode_router
@@ -76,6 +77,7 @@ ROUTERS = (
     job_router,
     batch_router,
     pausing_router,
+    replay_router,
     easel_model_router,
     form_router,
     card_router,

@@ -27,6 +27,7 @@ GET /easel/v1/jobs
 GET /easel/v1/jobs/{job_id}
 GET /easel/v1/jobs/{job_id}/preview
 GET /easel/v1/jobs/{job_id}/progress
+GET /easel/v1/jobs/{job_id}/replay
 GET /easel/v1/ledger
 GET /easel/v1/ledger/file.csv
 GET /easel/v1/ledger/file.json
@@ -80,6 +81,7 @@ PUT /easel/v1/downloads/token
 DELETE /easel/v1/downloads/{download_id}
 POST /easel/v1/downloads/{download_id}/cancel
 POST /easel/v1/downloads/{download_id}/resume
+POST /easel/v1/images/{image_id}/replay
 POST /easel/v1/inputs
 POST /easel/v1/inputs/from-image
 POST /easel/v1/interrupt
@@ -97,6 +99,7 @@ POST /easel/v1/models/cancel
 POST /easel/v1/models/load
 POST /easel/v1/models/refresh
 POST /easel/v1/models/reload
+POST /easel/v1/replay
 POST /easel/v1/models/unload
 POST /easel/v1/notices/{notice_id}/dismiss
 POST /easel/v1/queue/clear-finished
