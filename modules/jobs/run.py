@@ -160,7 +160,7 @@ class JobRun:
         elif isinstance(event, events.Paused):
             self._keep_state(event)
         elif isinstance(event, events.Warning_):
-            self.warn(event.message)
+            self.warn(event.message, popup=event.popup)
 
     def _count_attempt(self) -> None:
         if not self.begun:
@@ -223,13 +223,14 @@ class JobRun:
             "iterations": now.iterations,
         }
 
-    def warn(self, message: str) -> None:
-        """Tell the user, once per job."""
+    def warn(self, message: str, *, popup: bool = False) -> None:
+        """Tell the user, once per job; with ``popup`` the page says it at once."""
         if message in self._warnings:
             return
         self._warnings.append(message)
         self._note(warnings=self._warnings)
-        self._fanout.publish({"type": "warning", "job": self.record.id, "message": message})
+        told = {"type": "warning", "job": self.record.id, "message": message}
+        self._fanout.publish({**told, "popup": True} if popup else told)
 
     def _keep(self, event: events.ImageDone) -> None:
         place = (event.role, event.index)

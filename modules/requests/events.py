@@ -142,6 +142,8 @@ class Warning_(Event):  # noqa: N801 - "Warning" is a builtin exception
     kind: ClassVar[str] = "warning"
     job: str = ""
     message: str = ""
+    popup: bool = False
+    """Whether the page shall say it at once, beside the remark under the picture."""
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,12 @@ class JobNetworks:
         resources: Mapping[str, Any],
         options: Mapping[str, Any],
         files: AdapterFiles,
-        warn: Callable[[str], None],
+        warn: Callable[..., None],
     ) -> None:
         """
         Args:
             resources: of the prepared job: `loras`, `hypernetworks`, `embeddings`.
-            warn: told of what cannot be used, once per sentence.
+            warn: told of what cannot be used, once per sentence; see `JobContext.warn`.
         """
         self._loras: Mapping[str, Mapping[str, Any]] = resources.get("loras") or {}
         self._hypernetworks: Mapping[str, Mapping[str, Any]] = resources.get("hypernetworks") or {}
@@ -82,8 +82,7 @@ class JobNetworks:
             name = network.name.strip()
             known = self._loras if network.kind in LORA_KINDS else self._hypernetworks
             if name not in known:
-                what = "Networks" if network.kind in LORA_KINDS else "Hypernetworks"
-                self._warn(f"{what} not found: {shown(name, 80)}.")
+                self._tell_missing(network.kind, name)
                 continue
             try:
                 if network.kind in LORA_KINDS:
@@ -236,6 +235,17 @@ class JobNetworks:
         except ModelFileError as error:
             self._leave_out("hypernet", name, error.reason)
             return None
+
+    def _tell_missing(self, kind: str, name: str) -> None:
+        """A remark in any case; A1111's settings say where else a missing LoRA is told."""
+        if kind not in LORA_KINDS:
+            self._warn(f"Hypernetworks not found: {shown(name, 80)}.")
+            return
+        self._warn(
+            f"Networks not found: {shown(name, 80)}.",
+            popup=bool(self._options.get("lora_not_found_gradio_warning")),
+            log=bool(self._options.get("lora_not_found_warning_console")),
+        )
 
     def _tell_unknown(self, lora: LoraArguments) -> None:
         if lora.unknown:

@@ -77,12 +77,13 @@ class JobContext:
         self.codec.close()
         self.ladder.close()
 
-    def warn(self, message: str) -> None:
-        """Tell the user, once per job."""
+    def warn(self, message: str, *, popup: bool = False, log: bool = True) -> None:
+        """Tell the user, once per job; with ``popup`` at once, without ``log`` not the console."""
         if message not in self._warned:
             self._warned.add(message)
-            logger.warning("%s", message)
-            self.emit(Warning_(self.spec.job, message))
+            if log:
+                logger.warning("%s", message)
+            self.emit(Warning_(self.spec.job, message, popup))
 
     def working(self, what: str) -> Callable[[int, int], None]:
         """Tells how far work without steps has come; without it, the job would seem stuck."""

@@ -37,11 +37,16 @@ OPTIONS = (
         10,
         help="Those of the last job always stay.",
     ),
-    _unused.flag("lora_functional", "Use the old method for Lora", False),
-    _unused.flag(
+    _networks.flag(
         "lora_not_found_warning_console", "Tell missing Lora networks in the console", False
     ),
-    _unused.flag("lora_not_found_gradio_warning", "Tell missing Lora networks in a popup", False),
+    _networks.flag(
+        "lora_not_found_gradio_warning",
+        "Tell missing Lora networks in a popup",
+        False,
+        help="The remark under the picture is there in any case.",
+    ),
+    _unused.flag("lora_functional", "Use the old method for Lora", False),
     _unused.flag(
         "textual_inversion_print_at_load", "Print a list of Textual Inversion embeddings", False
     ),

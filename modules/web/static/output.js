@@ -34,7 +34,7 @@ class Output extends HTMLElement {
     live.on("progress", (progress) => this.#takeProgress(progress));
     live.on("preview", (preview) => preview.job === this.job?.id && this.#draw());
     live.on("image", ({ job, image }) => job === this.job?.id && this.#takeImage(image));
-    live.on("warning", ({ job, message }) => job === this.job?.id && this.#warn(message));
+    live.on("warning", ({ job, message, popup }) => job === this.job?.id && this.#warn(message, popup));
     document.addEventListener("keydown", (event) => this.#keys(event));
     page.onOptions(() => this.#draw());
     document.addEventListener("easel:submitted", ({ detail }) => detail.tab === this.tab && this.#show());
@@ -149,7 +149,8 @@ class Output extends HTMLElement {
     if (progress.job === this.job?.id) this.#drawProgress(progress);
   }
 
-  #warn(message) {
+  #warn(message, popup) {
+    if (popup) toast.warning(message);
     this.warnings = [...this.warnings, message];
     this.#drawLog();
   }

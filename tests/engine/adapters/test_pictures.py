@@ -17,7 +17,7 @@ from torch import Tensor
 
 from modules.catalog.network_hashes import hash_network
 from modules.engine.generation.control import JobControl
-from modules.requests.events import Event, Step
+from modules.requests.events import Event, Step, Warning_
 from tests.engine.adapters.conftest import LINEAR, LINEAR_PATH, TEXT
 from tests.engine.generation.conftest import Result, Studio
 from tests.pickles import hostile
@@ -134,6 +134,20 @@ def test_hashes_and_prompts_stand_in_the_infotext(
     off = make("a red apple<lora:look>", options={"lora_add_hashes_to_infotext": False})
     assert "Lora hashes" not in off.extra
     assert "Lora hashes" not in make().extra
+
+
+def test_settings_say_where_else_a_missing_lora_is_told(
+    make: Callable[..., Result], caplog: pytest.LogCaptureFixture
+) -> None:
+    def told(**options: bool) -> tuple[bool, bool]:
+        caplog.clear()
+        warnings = make("a red apple<lora:gone:1>", options=options).of(Warning_)
+        (popup,) = (one.popup for one in warnings if one.message == "Networks not found: gone.")
+        return popup, "not found: gone" in caplog.text
+
+    assert told() == (False, False)
+    assert told(lora_not_found_gradio_warning=True) == (True, False)
+    assert told(lora_not_found_warning_console=True) == (False, True)
 
 
 def test_what_is_not_there_or_cannot_be_read_is_told_and_left_out(
