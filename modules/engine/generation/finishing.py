@@ -18,6 +18,7 @@ from modules.engine.generation.hooks import HookPoint, PictureState
 from modules.engine.generation.pictures import to_image
 from modules.engine.generation.repaint import Repainter
 from modules.engine.generation.spec import BatchSpec
+from modules.engine.postprocess.safety import KEY, SafetyGuard
 from modules.imaging.colour import match_colours, match_edges
 from modules.imaging.overlay import changed_outside, paste_back
 from modules.requests.events import ImageDone
@@ -53,6 +54,7 @@ class Finisher:
         self._context = context
         self._model_facts = model_facts
         self._options = context.spec.options
+        self._guard = SafetyGuard.of_job(self._options, context.prepared.resources)
 
     def finish(
         self, batch: BatchSpec, latents: Tensor, finish: Finish, repainter: Repainter
@@ -106,6 +108,12 @@ class Finisher:
         role: str = "image",
     ) -> None:
         """Hand a picture over."""
+        facts = dict(facts or {})
+        if self._guard is not None and role != "mask":
+            picture, done = self._guard.passed(index, picture)
+            if done and role == "image":
+                facts["extra"] = {**(facts.get("extra") or {}), KEY: done}
+                self._context.warn(f"The safety checker: picture {index + 1} was {done}.")
         self._context.emit(
             ImageDone(
                 job=self._context.spec.job,
@@ -115,7 +123,7 @@ class Finisher:
                 height=picture.height,
                 mode=picture.mode,
                 data=np.ascontiguousarray(np.asarray(picture)).tobytes(),
-                facts=dict(facts or {}),
+                facts=facts,
             )
         )
 

@@ -171,7 +171,9 @@ def _check_lists(prepared: PreparedJob, images: int) -> None:
 
 def _preview(options: Mapping[str, Any]) -> PreviewSpec:
     every = int(options.get("show_progress_every_n_steps", 1))
-    enabled = bool(options.get("live_previews_enable", True))
+    # A preview is a picture too, and there is no time to check each of them.
+    unchecked = options.get("safety_checker", "off") == "off"
+    enabled = bool(options.get("live_previews_enable", True)) and unchecked
     return PreviewSpec(
         every=max(every, 0) if enabled else 0,
         method=str(options.get("show_progress_type", "Approx NN")),
