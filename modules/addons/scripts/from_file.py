@@ -101,6 +101,19 @@ def plan(request: GenerationRequest, values: list[Any], tools: Tools) -> Plan:
     return []
 
 
+def change_by_flags(request: GenerationRequest, line: str) -> GenerationRequest:
+    """The request with what one line of flags changes; the settings that it overrides add up.
+
+    Raises:
+        RequestError: a flag is unknown, or its value is not what it takes.
+    """
+    changed = _flags(line, 1)
+    overrides = changed.get("override_settings")
+    if overrides:
+        changed["override_settings"] = {**request.override_settings, **overrides}
+    return _changed(request, changed, 1)
+
+
 def _read(line: str, number: int, request: GenerationRequest, position: str) -> Change:
     """The fields that a line changes."""
     changed = _flags(line, number) if line.startswith("--") else {"prompt": line}
