@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from modules.engine.generation.added import AddedInputs
 from modules.engine.generation.blending import MaskBlend
 from modules.engine.generation.control import JobControl
 from modules.engine.generation.hooks import EvaluationState, HookPoint, Hooks
+from modules.engine.generation.layer_guidance import LayerGuidance
 from modules.engine.generation.prompts import PromptSet, Rows
 from modules.engine.generation.relay import Relay, Runner
 from modules.engine.sampling import CfgPlan, GuidanceSettings, SamplingPlan, cfg_plan, combine
@@ -41,6 +43,7 @@ class GuidedDenoiser:
         image_scale: float | None = None,
         blend: MaskBlend | None = None,
         relay: Relay | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         """
         Args:
@@ -50,6 +53,7 @@ class GuidedDenoiser:
             image_scale: guidance by the picture, for models that edit one; None or 1: none.
             blend: keeps the unmasked part of a picture.
             relay: another model takes over at some noise level.
+            options: the job's settings, for guidance that only some families have.
         """
         self.plan = plan
         self.blend = blend
@@ -67,6 +71,7 @@ class GuidedDenoiser:
         self._image_scale = image_scale
         self._stacks: dict[tuple[int, ...], tuple[Sequence[Conditioning], Conditioning]] = {}
         self.guidance = guidance
+        self._options = options or {}
         self._take(Runner(model, plan.model_sampling, prompts, added or AddedInputs(), concat))
 
     def _take(self, runner: Runner) -> None:
@@ -75,6 +80,7 @@ class GuidedDenoiser:
         self.prompts = runner.prompts
         self._sampling = runner.sampling
         self._kind = runner.sampling.prediction_type
+        self._layers = LayerGuidance.from_options(self._options, runner.model.family)
         self._added = runner.added
         self._concat = runner.concat
         self._three_way = runner.model.variant == "edit" and self._image_scale not in (None, 1.0)
@@ -119,7 +125,10 @@ class GuidedDenoiser:
         self._hooks.call(HookPoint.CFG_DENOISER, state)
         state.denoised = self._evaluate(state, rows.count)
         self._hooks.call(HookPoint.CFG_DENOISED, state)
-        state.combined = self._blended(self._guided(state, rows, plan), level)
+        guided = self._guided(state, rows, plan)
+        if self._layers is not None and plan.uncond and self._layers.due(call, state.total):
+            guided = guided + self._layers.scale * self._said_by_layers(state, self._layers)
+        state.combined = self._blended(guided, level)
         self._hooks.call(HookPoint.CFG_AFTER_CFG, state)
         return state.combined
 
@@ -236,6 +245,18 @@ class GuidedDenoiser:
         return rescale_denoised(
             guided, first, state.x, state.sigma, self._kind, self.guidance.rescale
         )
+
+    def _said_by_layers(self, state: EvaluationState, layers: LayerGuidance) -> Tensor:
+        """How much some layers change the prediction of each picture's (first) prompt."""
+        batch = len(state.x)
+        alone = replace(
+            state,
+            row_images=state.row_images[:batch],
+            conditioning=state.conditioning[:batch],
+            has_uncond=False,
+        )
+        with layers.skipping(self.model.networks["unet"]):
+            return state.denoised[:batch] - self._evaluate(alone, batch)
 
     def _blended(self, guided: Tensor, sigma: float) -> Tensor:
         """The unmasked part put back, if there is one."""

@@ -8,6 +8,7 @@ from typing import Any
 from modules.engine.checkpoints import LoadedModel
 from modules.engine.checkpoints.families.flux import distilled_guidance
 from modules.engine.checkpoints.families.unclip import IMAGE_ENCODER
+from modules.engine.generation.layer_guidance import LayerGuidance
 from modules.engine.generation.spec import BatchSpec, GenerationSpec
 from modules.engine.memory import form_of
 from modules.engine.sampling import GuidanceSettings, SamplingPlan
@@ -52,7 +53,11 @@ def picture_facts(
 
 
 def shown_infotext(spec: GenerationSpec, model: LoadedModel) -> dict[str, Any]:
-    """Keys of models that are told more than a prompt: a guidance, or a picture."""
+    """Keys of models that are told more than a prompt: a guidance, or a picture; and of guidance
+    that only some families have."""
+    layers = LayerGuidance.from_options(spec.options, model.family)
+    if layers is not None and spec.form.cfg_scale > 1:
+        return layers.infotext
     told = distilled_guidance(spec.request, model.plan)
     if told is not None:
         return {"Distilled CFG Scale": told}

@@ -391,6 +391,7 @@ class Walk:
                 image_scale=self._task.image_cfg_scale,
                 blend=start.blend,
                 relay=relay,
+                options=context.spec.options,
             )
 
         if together is not None:

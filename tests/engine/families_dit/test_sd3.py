@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.engine.families_dit.conftest import NEGATIVE, Build, made, noise, theirs
+from tests.engine.families_dit.conftest import (
+    JOB,
+    NEGATIVE,
+    OPTIONS,
+    Build,
+    made,
+    noise,
+    theirs,
+)
 from tests.engine.generation.conftest import Studio, difference
 from tests.support.tiny_dit import original_transformer, sd3, write_part, write_single
 
@@ -21,6 +29,27 @@ def test_sd3_equals_the_pipeline(studio: Studio, build: Build, tmp_path: Path, k
     assert difference(ours, other) <= 1
     single = write_single(tmp_path / "sd3.safetensors", model)
     assert difference(made(studio, single), ours) == 0
+
+
+def test_skip_layer_guidance_equals_the_pipelines(studio: Studio, build: Build) -> None:
+    model = build(sd3("3.5 medium"))
+    options = {**OPTIONS, "sd3_slg_scale": 2.5, "sd3_slg_layers": "0 40", "sd3_slg_end": 0.7}
+    result = studio.make(**JOB, checkpoint=model.folder, options=options)
+    guided = {
+        "skip_guidance_layers": [0],
+        "skip_layer_guidance_scale": 2.5,
+        "skip_layer_guidance_start": 0.01,
+        "skip_layer_guidance_stop": 0.7,
+    }
+    usual = {"negative_prompt": NEGATIVE, "guidance_scale": 4.0, "latents": noise()}
+    assert difference(result.pictures[0], theirs(model.pipe, **usual, **guided)) <= 1
+    assert difference(result.pictures[0], made(studio, model.folder)) > 1
+    assert (result.extra["SLG scale"], result.extra["SLG layers"]) == (2.5, "0 40")
+    # Without a negative prompt there is no guidance to go with it.
+    plain = {**JOB, "cfg_scale": 1.0, "checkpoint": model.folder}
+    alone = studio.make(**plain, options=options)
+    assert difference(alone.pictures[0], studio.make(**plain, options=OPTIONS).pictures[0]) == 0
+    assert "SLG scale" not in alone.extra
 
 
 def test_the_single_files_of_these_tests_are_what_diffusers_takes_for_sd3(build: Build) -> None:
