@@ -16,11 +16,14 @@ from benchmarks import (
     cards,
     clicks,
     extras,
+    fuzz,
     inpaint,
+    load,
     loading,
     machine,
     memory,
     merge,
+    soak,
     startup,
     steps,
     swap,
@@ -41,7 +44,11 @@ GROUPS: dict[str, Callable[[Plan], dict[str, object]]] = {
     "merge": merge.measure,
     "adapters": adapters.measure,
     "cards": cards.measure,
+    "soak": soak.measure,
+    "load": load.measure,
 }
+ON_REQUEST: dict[str, Callable[[Plan], dict[str, object]]] = {"fuzz": fuzz.measure}
+"""Not part of "all": they measure no speed."""
 
 
 def main(arguments: list[str]) -> int:
@@ -49,8 +56,8 @@ def main(arguments: list[str]) -> int:
     parser = _parser()
     asked = parser.parse_args(arguments)
     for group in asked.groups:
-        if group not in GROUPS:
-            parser.error(f"there is no group {group!r}; there are: {', '.join(GROUPS)}")
+        if group not in GROUPS | ON_REQUEST:
+            parser.error(f"there is no group {group!r}; there are: {_names()}")
     logging.basicConfig(level=logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="easel-bench-data-") as data:
         plan = Plan(
@@ -63,7 +70,7 @@ def main(arguments: list[str]) -> int:
         results: dict[str, object] = {"machine": machine.describe(plan.threads)}
         for name in asked.groups or GROUPS:
             _say(f"== {name}")
-            results.update(GROUPS[name](plan))
+            results.update((GROUPS | ON_REQUEST)[name](plan))
     text = json.dumps(results, indent=2) if asked.json else table(results)
     sys.stdout.write(text + "\n")
     return 0
@@ -72,7 +79,10 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="launch.py bench", description=__doc__)
     parser.add_argument(
-        "groups", nargs="*", metavar="group", help=f"any of: {', '.join(GROUPS)}; all by default"
+        "groups",
+        nargs="*",
+        metavar="group",
+        help=f"any of: {_names()}; by default all but {', '.join(ON_REQUEST)}",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--threads", type=int, help="threads of both sides; all cores by default")
@@ -84,6 +94,10 @@ def _parser() -> argparse.ArgumentParser:
         help="where the random full-size model is made once (2.1 GB)",
     )
     return parser
+
+
+def _names() -> str:
+    return ", ".join(GROUPS | ON_REQUEST)
 
 
 def _usable_cores() -> set[int]:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import random
-import socket
 import statistics
 import struct
-import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.plan import ROOT, Plan
-from benchmarks.startup import end_server, seconds_until
+from benchmarks.plan import Plan
+from benchmarks.server import serving
 
 FILES = 10_000
 REQUESTS = 40
@@ -30,16 +24,16 @@ def measure(plan: Plan) -> dict[str, object]:
     make_files(folder)
     plan.say(f"{FILES} files made")
     data = plan.data / "cards"
-    with serving(data, plan) as base:
-        first = _seconds(f"{base}{CARDS}?limit=60&family=current")
-        read = _until_read(base)
+    with serving(data, plan, "--nowebui") as server:
+        first = _seconds(f"{server.base}{CARDS}?limit=60&family=current")
+        read = _until_read(server.base)
         plan.say(f"all facts read after {read:.1f} s")
-        pages = [_seconds(f"{base}{CARDS}?limit=60&offset={at}") for at in _offsets()]
+        pages = [_seconds(f"{server.base}{CARDS}?limit=60&offset={at}") for at in _offsets()]
         searches = [
-            _seconds(f"{base}{CARDS}?limit=60&search=number+{at % 100}") for at in _offsets()
+            _seconds(f"{server.base}{CARDS}?limit=60&search=number+{at % 100}") for at in _offsets()
         ]
-    with serving(data, plan) as base:
-        again = _seconds(f"{base}{CARDS}?limit=60&family=current")
+    with serving(data, plan, "--nowebui") as server:
+        again = _seconds(f"{server.base}{CARDS}?limit=60&family=current")
     return {
         "cards_files": FILES,
         "cards_first_answer_s": first,
@@ -72,25 +66,6 @@ def _lora(width: int, metadata: dict[str, str]) -> bytes:
         end += size
     raw = json.dumps(header).encode()
     return struct.pack("<Q", len(raw)) + raw + bytes(end)
-
-
-@contextlib.contextmanager
-def serving(data: Path, plan: Plan) -> Iterator[str]:
-    """A server without its page; gives its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, str(ROOT / "webui.py"), "--port", str(port), "--nowebui"]
-    command += ["--data-dir", str(data), "--no-browser"]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(plan.threads)}
-    server = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-    )
-    try:
-        seconds_until(f"http://127.0.0.1:{port}/internal/ready", time.perf_counter(), server)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        end_server(server)
 
 
 def _seconds(url: str) -> float:

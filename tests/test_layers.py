@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "gallery": {"settings", "requests", "prompts", "imaging"},
     "jobs": {"settings", "requests", "prompts", "imaging", "catalog", "gallery"},
     "engine": {"settings", "requests", "prompts", "imaging", "catalog", "pickles"},
-    "web": {"settings", "requests", "prompts", "imaging", "catalog", "gallery", "jobs"},
+    "web": {"settings", "setup", "requests", "prompts", "imaging", "catalog", "gallery", "jobs"},
     "cli": {"settings", "requests", "prompts", "imaging", "catalog", "gallery", "jobs"},
     "addons": {"settings", "requests", "prompts", "imaging", "catalog", "gallery", "jobs", "web"},
 }

@@ -50,12 +50,14 @@ def serve(flags: Flags) -> int:
     context.jobs.start(load_first=not flags.skip_load_model_at_start)
     from modules.web.app import create_app
     from modules.web.safe_mode import start_again
+    from modules.web.start_checks import check_in_background
 
     app = create_app(context, gate)
     context.catalog.hash_in_background(
         lambda info: context.jobs.fanout.publish({"type": "catalog"})
     )
     context.jobs.tidy()
+    check_in_background(flags, context.notices)
     url = first_url(flags, gate, listener.getsockname()[1])
     _greet(url, time.perf_counter() - begun)
     _tell_tokens(flags, gate, listener.getsockname()[1])
