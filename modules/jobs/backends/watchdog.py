@@ -11,6 +11,10 @@ STEPS_KEPT = 64
 """Of the newest steps, whose median is the usual one."""
 
 
+LEAST_SILENCE = 5.0
+"""Seconds: native code may keep the heartbeats back for a moment."""
+
+
 @dataclass(frozen=True)
 class WatchLimits:
     """Seconds after which a silent engine is ended and replaced."""
@@ -28,10 +32,14 @@ class WatchLimits:
 
     @classmethod
     def allowing(cls, seconds: float) -> WatchLimits:
-        """The limits with another allowance for running jobs; 0 never ends one."""
+        """The limits with another allowance for engines that hang; 0 never ends one."""
         if seconds <= 0:
-            return cls(first_step=math.inf, step_allowance=math.inf)
-        return cls(step_allowance=seconds, first_step=max(cls.first_step, seconds))
+            return cls(silence=math.inf, first_step=math.inf, step_allowance=math.inf)
+        return cls(
+            silence=max(LEAST_SILENCE, seconds),
+            step_allowance=seconds,
+            first_step=max(cls.first_step, seconds),
+        )
 
 
 class JobClock:

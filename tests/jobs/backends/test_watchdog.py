@@ -46,7 +46,8 @@ def test_the_first_step_of_another_stage_may_take_longer_than_those_before() -> 
 
 def test_the_limit_is_a_setting_and_0_switches_it_off() -> None:
     limits = WatchLimits.allowing(120)
-    assert (limits.step_allowance, limits.step_factor) == (120, 10)
+    assert (limits.silence, limits.step_allowance, limits.step_factor) == (120, 120, 10)
+    assert WatchLimits.allowing(1).silence >= 5
     clock = JobClock(now=0)
     assert not clock.stalled(1e9, WatchLimits.allowing(0))
     assert clock.stalled(1e9, limits)
