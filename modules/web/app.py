@@ -46,9 +46,11 @@ from modules.web.rest.ledger import ledger_router
 from modules.web.rest.lists import list_router
 from modules.web.rest.models import model_router
 from modules.web.rest.pictures import picture_router
+from modules.web.rest.provenance import provenance_router
 from modules.web.rest.replay import replay_router
 from modules.web.rest.settings import settings_router
 from modules.web.rest.stopping import stop_router
+from modules.web.rest.term_lists import term_list_router
 from modules.web.safe_mode import safe_mode_router
 from modules.web.selftest import selftest_router
 
@@ -72,6 +74,8 @@ ROUTERS = (
     stop_router,
     model_router,
     picture_router,
+    provenance_router,
+    term_list_router,
     interrogate_router,
     input_router,
     job_router,

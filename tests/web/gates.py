@@ -39,6 +39,8 @@ GET /easel/v1/selftest
 GET /easel/v1/settings
 GET /easel/v1/state
 GET /easel/v1/styles
+GET /easel/v1/term-lists
+GET /easel/v1/term-lists/{name}
 GET /image/{image_id}
 GET /image/{image_id}/download
 GET /image/{image_id}/thumb
@@ -62,6 +64,8 @@ POST /easel/v1/downloads/inspect
 POST /easel/v1/image-info
 POST /easel/v1/interrogate
 POST /easel/v1/prompt/check
+POST /easel/v1/strip
+POST /easel/v1/verify
 POST /internal/progress
 """
 """Reads that need a body, so that browsers treat them as changes; behind the page's login."""
@@ -113,6 +117,8 @@ POST /easel/v1/selftest/stop
 POST /easel/v1/skip
 DELETE /easel/v1/styles/{name:path}
 PUT /easel/v1/styles/{name:path}
+DELETE /easel/v1/term-lists/{name}
+PUT /easel/v1/term-lists/{name}
 """
 """Changes; behind the login of the page and the rules for other origins."""
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, HTTPException, Query, Response
 
 from modules.gallery import ImageReadError
+from modules.gallery.stripping import Stripped, strip_metadata
 from modules.jobs.records import ImageRecord
 from modules.web.context import AppContext
 from modules.web.files.reading import PictureGone, read_picture
@@ -69,9 +70,19 @@ def file_router(context: AppContext) -> APIRouter:
         return Response(data, media_type="image/webp", headers={"Cache-Control": FOREVER})
 
     @router.get("/image/{image_id}/download")
-    async def download_image(image_id: str) -> Response:
-        """A picture as an attachment under its file name."""
-        return await image(image_id, None, True)
+    async def download_image(image_id: str, metadata: bool = True) -> Response:
+        """A picture as an attachment under its file name; without ``metadata`` neither tells more.
+
+        The name may hold the prompt and the seed, so that it goes too.
+        """
+        if metadata:
+            return await image(image_id, None, True)
+        data, _ = await content(await find(image_id))
+        try:
+            clean = await asyncio.to_thread(strip_metadata, data)
+        except ImageReadError as error:
+            raise HTTPException(404, error.sentence) from None
+        return stripped_answer(clean, image_id[:8])
 
     return router
 
@@ -81,3 +92,10 @@ def attachment(name: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)[:150] or "image"
     full = quote(name.encode("utf-8", "replace")[:400], safe="")
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{full}"
+
+
+def stripped_answer(clean: Stripped, name: str) -> Response:
+    """A picture without metadata as an attachment under a name that tells nothing either."""
+    mime = "image/jpeg" if clean.extension == "jpg" else f"image/{clean.extension}"
+    headers = {"Content-Disposition": attachment(f"{name}.{clean.extension}")}
+    return Response(clean.data, media_type=mime, headers=headers)

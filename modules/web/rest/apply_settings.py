@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from modules.imaging.watermark import check_text
 from modules.jobs.folders import check_output_folder
 from modules.jobs.models import LoadFailed
 from modules.requests.errors import RequestError
@@ -19,6 +20,7 @@ log = logging.getLogger("easel.api")
 
 CHECKPOINT = "sd_model_checkpoint"
 VAE = "sd_vae"
+WATERMARK = "watermark_text"
 RELOADING = frozenset({CHECKPOINT, VAE})
 DERIVED = frozenset({"sd_checkpoint_hash"})
 """Shown with the settings but never set from outside."""
@@ -71,11 +73,20 @@ def _checked(context: AppContext, values: Mapping[str, Any]) -> tuple[dict[str, 
         clean[CHECKPOINT] = context.catalog.find_checkpoint(clean[CHECKPOINT]).title
     if VAE in clean:
         context.catalog.find_vae(clean[VAE], None)
+    if WATERMARK in clean:
+        _check_watermark(str(clean[WATERMARK]))
     for key, value in clean.items():
         if key.startswith("outdir_"):
             confined = is_open(context.flags)
             check_output_folder(context.paths, key, str(value), confined=confined)
     return clean, unknown
+
+
+def _check_watermark(text: str) -> None:
+    try:
+        check_text(text)
+    except ValueError as error:
+        raise RequestError(WATERMARK, text, f"{error}.") from None
 
 
 def _load(context: AppContext, changed: Mapping[str, tuple[Any, Any]]) -> None:

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from pydantic import model_validator
 
 from modules.gallery import encode_image, open_image, parse_any, to_request
+from modules.gallery.credentials.report import may_have_credentials
 from modules.jobs.describe import info_object, ordered_images
 from modules.jobs.preparing.pictures import NO_INIT_IMAGE
 from modules.jobs.progress import ProgressSnapshot
@@ -72,7 +73,7 @@ def generation_router(context: AppContext) -> APIRouter:
     @router.get("/progress")
     async def progress(skip_current_image: bool = False) -> Response:
         """How far the running job is."""
-        snapshot = await asyncio.to_thread(jobs.snapshot)
+        snapshot = jobs.snapshot()  # no thread: those may all be busy
         return SafeJSON(progress_object(snapshot, not skip_current_image))
 
     @router.post("/interrupt")
@@ -156,7 +157,9 @@ def encoded(context: AppContext, image: ImageRecord) -> str:
     options = context.options.as_dict()
     data, mime = read_picture(context, image)
     wanted = str(options.get("samples_format") or "png").lower()
-    if mime != {"jpg": "image/jpeg"}.get(wanted, f"image/{wanted}") and image.kind == "image":
+    other = mime != {"jpg": "image/jpeg"}.get(wanted, f"image/{wanted}")
+    # Another format would lose the signature: a signed picture is given as it is.
+    if other and image.kind == "image" and not may_have_credentials(data):
         data = encode_image(open_image(data), wanted, image.infotext, options).data
     return base64.b64encode(data).decode("ascii")
 
