@@ -17,7 +17,8 @@ SENTENCES = {
     "vae": "Another VAE: {then} then, {now} now.",
     "lora": "Another LoRA file {name}: {then} then, {now} now.",
     "embedding": "Another embedding file {name}: {then} then, {now} now.",
-    "prompt": "Another text of {name}.",
+    "prompt": "Another prompt.",
+    "negative_prompt": "Another negative prompt.",
     "setting": "{name}: {then} then, {now} now.",
     "memory": "Memory ran short once ({name}): {then} then, {now} now.",
     "program": "Another version of the program: {then} then, {now} now.",
@@ -89,12 +90,10 @@ def find_causes(
 
 
 def _in_texts(old: ParsedInfotext, new: ParsedInfotext) -> Iterator[Cause]:
-    for label, one, other in (
-        ("the prompt", old.prompt, new.prompt),
-        ("the negative prompt", old.negative, new.negative),
-    ):
-        if _words(one) != _words(other):
-            yield Cause("prompt", label)
+    if _words(old.prompt) != _words(new.prompt):
+        yield Cause("prompt")
+    if _words(old.negative) != _words(new.negative):
+        yield Cause("negative_prompt")
     told: set[str] = set()
     for key in dict.fromkeys((*old.parameters, *new.parameters)):
         one, other = old.parameters.get(key, NONE), new.parameters.get(key, NONE)

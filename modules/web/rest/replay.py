@@ -33,7 +33,7 @@ def replay_router(context: AppContext) -> APIRouter:
     @router.post("/images/{image_id}/replay")
     async def replay(image_id: str, request: Request) -> Response:
         """Make a picture of this installation again; gives the job that does it."""
-        client = client_name("ui", request)
+        client = client_name("replay", request)
         if await asyncio.to_thread(jobs.store.image, image_id) is None:
             raise HTTPException(404, "There is no such image.")
         job_id = await asyncio.to_thread(replays.of_image, image_id, client)
@@ -42,7 +42,7 @@ def replay_router(context: AppContext) -> APIRouter:
     @router.post("/replay")
     async def replay_file(request: Request) -> Response:
         """Make the picture of a file (raw bytes, or ``{"image": base64}``) again."""
-        data, client = await request.body(), client_name("ui", request)
+        data, client = await request.body(), client_name("replay", request)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "application/json":
             data = await asyncio.to_thread(_picture_in, data)

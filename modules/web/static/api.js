@@ -31,6 +31,14 @@ export const putInput = (file) =>
     headers: { "Content-Type": file.type || "application/octet-stream" },
   });
 
+/** Make the picture of a file again: `{job}`. */
+export const replayFile = (file) =>
+  send("/easel/v1/replay", {
+    method: "POST",
+    body: file,
+    headers: { "Content-Type": file.type || "application/octet-stream" },
+  });
+
 /** What a text with parameters says. */
 export const textInfo = (text) => post("/easel/v1/image-info", { text });
 

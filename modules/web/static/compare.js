@@ -1,4 +1,5 @@
-// Before and after over each other, with a divider to move: <easel-compare before="…" after="…">.
+// Before and after over each other, with a divider to move: <easel-compare before="…" after="…">;
+// `replay` calls them the original and what was made again.
 import { h } from "./dom.js";
 
 const { t } = window.Easel;
@@ -18,7 +19,8 @@ class Compare extends HTMLElement {
       "aria-label": t("compare.divider"),
       oninput: () => this.#draw(),
     });
-    const tag = (name) => h("span", { class: `tag ${name}`, "aria-hidden": "true" }, t(`compare.${name}`));
+    const word = this.hasAttribute("replay") ? (name) => t(`replay.${name}`) : (name) => t(`compare.${name}`);
+    const tag = (name) => h("span", { class: `tag ${name}`, "aria-hidden": "true" }, word(name));
     this.append(
       image("after"),
       image("before"),

@@ -1,6 +1,7 @@
 // The PNG Info tab: drop a picture, see everything that its file says, send it on.
 import * as api from "./api.js";
 import * as form from "./form.js";
+import { replayFile } from "./replay.js";
 import * as send from "./send.js";
 import * as toast from "./toast.js";
 import { picture } from "./drop.js";
@@ -133,6 +134,7 @@ class ImageInfo extends HTMLElement {
     if (found.info) {
       const copy = async () => (await copyText(found.info)) && toast.success(t("output.copied"));
       act("copy", t("output.copy"), copy, "", "pnginfo_copy");
+      act("repeat", t("replay.button"), () => replayFile(this.file), "", "pnginfo_replay");
     }
     return row;
   }

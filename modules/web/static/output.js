@@ -99,7 +99,7 @@ class Output extends HTMLElement {
     return brief ? live.job(brief.id).catch(() => null) : null;
   }
 
-  #ours = (job) => (job.tab ?? job.kind) === this.tab && job.client !== "api";
+  #ours = (job) => (job.tab ?? job.kind) === this.tab && !["api", "replay"].includes(job.client);
 
   #takeJob(job) {
     if (!this.#ours(job)) return;

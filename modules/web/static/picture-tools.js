@@ -7,6 +7,7 @@ import * as toast from "./toast.js";
 import { saveAsPreview } from "./cards-preview.js";
 import { continueFrom } from "./outpaint.js";
 import { button, copyText, h, openTab } from "./dom.js";
+import { replayImage } from "./replay.js";
 import { secondPass } from "./second-pass.js";
 import { zip } from "./zip.js";
 
@@ -34,6 +35,10 @@ export class PictureTools {
       button("folder", t("output.folder"), () => this.#folder(), quiet),
       `${tab}_open_folder`,
     );
+    this.replay = named(
+      button("repeat", t("replay.button"), () => this.#replay(), quiet),
+      `${tab}_replay`,
+    );
     this.use = button("paste", t("output.use"), () => this.#use());
     const keeps = [
       button("expand", t("output.view"), () => panel.view(), quiet),
@@ -53,6 +58,7 @@ export class PictureTools {
       this.zip,
       this.folder,
       button("copy", t("output.copy"), () => this.#copy(), quiet),
+      this.replay,
     ];
     const reads = [this.use, button("info", t("output.to_png_info"), () => this.#toInfo())];
     const sends = SENDS.filter(([, target]) => target !== tab).map(([icon, target]) =>
@@ -87,6 +93,7 @@ export class PictureTools {
     this.zip.hidden = images.length < 2;
     this.folder.hidden = !page.options.can_open_folder;
     this.use.hidden = tab === "extras";
+    this.replay.hidden = tab === "extras";
     this.compare.hidden = !canCompare;
     this.compare.classList.toggle("on", comparing);
     this.compare.setAttribute("aria-pressed", String(comparing));
@@ -140,6 +147,12 @@ export class PictureTools {
       const found = await api.textInfo(current.infotext);
       await form.fill(tab, found.fields, found.override_settings, "send");
     });
+  }
+
+  #replay() {
+    const { current } = this.panel;
+    if (current?.kind === "image") replayImage(current);
+    else toast.info(t("output.choose"));
   }
 
   #toInfo() {

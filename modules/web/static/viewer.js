@@ -1,5 +1,6 @@
 // Full-screen viewer: arrows, zoom, download; Escape closes.
 import { button, h } from "./dom.js";
+import { replayImage } from "./replay.js";
 import { options } from "./page.js";
 
 const { t, config } = window.Easel;
@@ -16,6 +17,7 @@ export function view(images, at, chosen) {
     const image = images[now];
     dialog.classList.toggle("zoomed", Boolean(options.js_modal_lightbox_initially_zoomed));
     picture.src = config.root + image.url;
+    replay.hidden = image.kind !== "image" || Boolean(image.postprocessing);
     picture.alt = image.kind === "grid" ? t("output.grid") : t("output.picture", { seed: image.seed });
     words.textContent = t("viewer.place", {
       now: now + 1,
@@ -33,10 +35,12 @@ export function view(images, at, chosen) {
     h("a", { href: config.root + images[now].download, download: images[now].name ?? "" }).click();
   const close = () => dialog.close();
 
+  const replay = button("repeat", t("replay.button"), () => replayImage(images[now]), { quiet: true });
   const bar = h(
     "header",
     {},
     words,
+    replay,
     button("zoom", t("viewer.zoom"), zoom, { quiet: true }),
     button("download", t("output.download"), save, { quiet: true }),
     button("close", t("dialog.close"), close, { quiet: true }),
