@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from modules.addons.scripts.registry import PLANNED
 from modules.catalog import Catalog, CheckpointInfo
 from modules.jobs.backends.local import LocalBackend
 from modules.jobs.batch import JobRequest
@@ -65,6 +66,7 @@ class Session:
             version=f"easel {VERSION}",
             database=Path(folder.name) / "queue.sqlite",
             write_params=False,
+            scripts=PLANNED,
         )
         return cls(catalog, options, jobs, folder)
 

@@ -179,6 +179,31 @@ def save_sheet(
     return _with_side_files(sheet, path, infotext, encoded, options, seal=seal)
 
 
+def save_data(
+    data: bytes,
+    extension: str,
+    name: str,
+    context: NameContext,
+    options: Mapping[str, Any],
+    paths: Paths,
+    *,
+    kind: str = "txt2img",
+) -> Path:
+    """Write a finished file (a film, a table) among the grids, as `name-NNNN.extension`.
+
+    Raises:
+        ImageSaveError: as `save_image`.
+    """
+    subfolders = bool(options.get("grid_save_to_dirs", True))
+    context = replace(context, is_grid=True)
+    target = _folder(kind, True, context, options, paths, None, subfolders)
+    with _named_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
+        with folder_lock(target, paths.cache / "locks"):
+            encoded = EncodedImage(data, extension)
+            return _write_numbered(target, sanitize_name(name), "", encoded)
+
+
 def _left_behind(folder: Path, encoded: EncodedImage, adopt: Adopt | None) -> Path | None:
     sweep(folder)
     if adopt is None:

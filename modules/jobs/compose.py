@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from modules.catalog import Catalog
 from modules.jobs.admission import QueueLimits
 from modules.jobs.backends.base import Backend
 from modules.jobs.inputs import InputStore
+from modules.jobs.planned import Planner
 from modules.jobs.prepare import Preparer
 from modules.jobs.results import ResultKeeper
 from modules.jobs.service import JobService
@@ -17,6 +19,7 @@ from modules.prompts import StyleBook, WildcardLibrary
 from modules.prompts.term_files import FOLDER as TERM_LISTS
 from modules.prompts.term_files import TermLibrary
 from modules.requests.limits import Limits
+from modules.requests.plans import PlannedScript
 from modules.settings.notices import NoticeBoard
 from modules.settings.paths import Paths
 from modules.settings.store import OptionStore
@@ -78,11 +81,13 @@ def build_jobs(
     ceiling: Limits | None = None,
     confined: bool = False,
     notices: NoticeBoard | None = None,
+    scripts: Sequence[PlannedScript] = (),
 ) -> JobService:
     """The service over its database; ``start()`` begins the work.
 
     ``limits`` bound the queue and ``ceiling`` each job, whatever the settings allow; ``confined``
-    lets nobody choose a folder outside the outputs; ``notices`` hears what people should know.
+    lets nobody choose a folder outside the outputs; ``notices`` hears what people should know;
+    ``scripts`` can be chosen by name and make one job of many.
     """
     notices = notices or NoticeBoard()
     store = JobStore(database or paths.database, notices.damaged)
@@ -96,7 +101,9 @@ def build_jobs(
         },
     )
     terms = TermLibrary(paths.data / TERM_LISTS)
+    inputs = InputStore(paths)
+    planner = Planner(scripts, catalog, inputs, styles=lambda: [style.name for style in styles])
     preparer = Preparer(
-        options, catalog, styles, wildcards, InputStore(paths), ceiling, confined, terms
+        options, catalog, styles, wildcards, inputs, ceiling, confined, terms, planner
     )
     return JobService(store, preparer, backend, keeper, limits, notices)

@@ -40,6 +40,10 @@ ROLES = {
 }
 
 
+STEP = "step"
+"""Kind of a picture on the way to a result: a tile, a frame that is enlarged later."""
+
+
 @dataclass(frozen=True)
 class PicturePlan:
     """How one picture is kept."""
@@ -82,6 +86,8 @@ def is_of_use(event: events.ImageDone, options: Mapping[str, Any]) -> bool:
 def is_shown(kind: str, options: Mapping[str, Any]) -> bool:
     """Whether a kept picture is among the results that clients and the page get."""
     role = ROLES.get(kind)
+    if kind == STEP:
+        return False
     return role is None or bool(role.showing and options.get(role.showing))
 
 

@@ -18,6 +18,7 @@ from modules.jobs.fetching import FetchRules
 from modules.jobs.folders import check_output_folder
 from modules.jobs.inputs import InputStore
 from modules.jobs.pictures import PictureDoor
+from modules.jobs.planned import Planner
 from modules.jobs.preparing.controls import check_overrides, check_terms, settle_safety
 from modules.jobs.preparing.extras import settle_extras
 from modules.jobs.preparing.models import ModelSettler
@@ -56,6 +57,8 @@ class Preparer:
     """Results go into the data folder's outputs alone."""
     terms: TermLibrary | None = None
     """What prompts may not say; None: anything."""
+    planner: Planner | None = None
+    """Scripts that make jobs of many units."""
 
     @property
     def limits(self) -> Limits:
@@ -74,7 +77,12 @@ class Preparer:
             return self._extras(request, job_id, client)
         if isinstance(request, (MergeRequest, ConvertRequest)):
             return self._model(request, job_id, client)
-        return self._generation(request, job_id, client)
+        script = None if self.planner is None else self.planner.find(request)
+        if self.planner is None or script is None:
+            return self._generation(request, job_id, client)
+        plain = request.model_copy(update={"script_name": None, "script_args": []})
+        base = self._generation(plain, job_id, client)
+        return self.planner.settle(script, request, base, self.limits.images)
 
     def _generation(self, asked: GenerationRequest, job_id: str, client: str) -> PreparedJob:
         request = with_first_pass_size(apply_scripts(asked))

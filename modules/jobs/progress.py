@@ -124,6 +124,8 @@ class ProgressMeter:
         self._begun = clock()
         self._started = record.started
         self._iteration = 0
+        self._before = 0
+        self._label = ""
         self._step = 0
         self._phase = "loading"
         self._last_tick: float | None = None
@@ -140,9 +142,20 @@ class ProgressMeter:
             self._phase = "sampling"
             self._last_tick = self._clock()
 
+    def begin_unit(self, before: int, left: int, request: dict[str, Any], label: str) -> None:
+        """A unit of a plan begins: ``before`` batches are done, ``left`` come with it and after."""
+        with self._lock:
+            self._label = label
+            self._before = self._iteration = before
+            self._iterations = max(1, before + left)
+            self._step, self._steps = 0, int(request.get("steps") or 0)
+            self._batch_size = int(request.get("batch_size") or 1)
+            self._megapixels = batch_megapixels(request)
+
     def tick(self, iteration: int, step: int, steps: int) -> None:
         """``step`` of ``steps`` in batch ``iteration`` is done."""
         with self._lock:
+            iteration += self._before
             now = self._clock()
             same_batch = iteration == self._iteration and step > self._step > 0
             if same_batch and self._last_tick is not None:
@@ -227,7 +240,8 @@ class ProgressMeter:
         if self._phase == "saving":
             return "Saving"
         batch = f"Batch {iteration + 1} of {self._iterations}, " if self._iterations > 1 else ""
-        return f"{batch}step {self._step}/{self._steps}"
+        unit = f"{self._label}, " if self._label else ""
+        return f"{unit}{batch}step {self._step}/{self._steps}"
 
     def _file_text(self) -> str:
         if self._phase == "saving" or not self._steps:

@@ -117,6 +117,9 @@ class JobRecord:
         """How many pictures were asked for, without the grid."""
         if self.kind in MODEL_KINDS:
             return 0
+        plan = self.prepared.get("plan")
+        if plan:
+            return int(plan.get("images") or 0)
         return len(self.prepared.get("all_seeds") or ())
 
     def grid(self) -> ImageRecord | None:

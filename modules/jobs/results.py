@@ -28,6 +28,7 @@ from modules.gallery import (
     EncodedImage,
     GalleryError,
     ImageSaveError,
+    NameContext,
     SavedImage,
     context_of,
     encode_image,
@@ -41,6 +42,7 @@ from modules.gallery import (
 )
 from modules.gallery.encode import Seal
 from modules.gallery.orphans import Adopt
+from modules.jobs.outcomes import PICTURES, UnitPlace, size_of, write_file
 from modules.jobs.picture_plan import (
     PicturePlan,
     facts_asked_for,
@@ -53,6 +55,7 @@ from modules.jobs.records import ImageRecord, JobRecord
 from modules.jobs.store import JobStore
 from modules.jobs.unsaved import Home
 from modules.requests import events
+from modules.requests.plans import Outcome
 from modules.requests.prepared import PreparedJob
 from modules.settings import atomic
 from modules.settings.paths import Paths
@@ -92,12 +95,32 @@ class ResultKeeper:
         self._unsaved = True
         """Whether pictures may be somewhere else than they should be."""
 
-    def keep(self, record: JobRecord, event: events.ImageDone) -> Future[ImageRecord | None]:
+    def keep(
+        self, record: JobRecord, event: events.ImageDone, place: UnitPlace | None = None
+    ) -> Future[ImageRecord | None]:
         """Save one picture in the background; the future gives its record.
 
-        None: a picture beside the result that the settings do not want.
+        None: a picture beside the result that the settings do not want. ``place``: the picture of
+        a unit, whose own ``prepared`` the record carries.
         """
-        return self._executor.submit(self._keep, record, event)
+        return self._executor.submit(self._keep, record, event, place)
+
+    def keep_sheet(
+        self, record: JobRecord, sheet: Image.Image, like: ImageRecord, infotext: str, place: int
+    ) -> ImageRecord:
+        """Save a grid that a script has made of pictures ``like`` this; ``place`` from 0."""
+        work = self._executor.submit(self._keep_sheet, record, sheet, like, infotext, place)
+        return work.result()
+
+    def keep_file(
+        self, record: JobRecord, like: ImageRecord, outcome: Outcome, place: int
+    ) -> ImageRecord | Path:
+        """Save a file that a script has made; a record where browsers show it as a picture.
+
+        Raises:
+            ImageSaveError: it cannot be written.
+        """
+        return self._executor.submit(self._keep_file, record, like, outcome, place).result()
 
     def output_folders(self) -> list[Path]:
         """Where the settings in force put pictures."""
@@ -139,11 +162,13 @@ class ResultKeeper:
                 self._memory.pop(image.id, None)
             arrived(image)
 
-        home = Home(self.paths, self._version, self.folders, self._bytes, self._write)
+        home = Home(self.paths, self._version, self.folders, self.bytes_of, self._write)
         home.bring(self._store, done)
         self._unsaved = False
 
-    def _keep(self, record: JobRecord, event: events.ImageDone) -> ImageRecord | None:
+    def _keep(
+        self, record: JobRecord, event: events.ImageDone, place: UnitPlace | None = None
+    ) -> ImageRecord | None:
         if not is_of_use(event, record.prepared["options"]):
             return None
         image = Image.frombytes(event.mode, (event.width, event.height), event.data)
@@ -182,6 +207,8 @@ class ResultKeeper:
             created=time.time(),
             facts=plan.facts,
         )
+        if place is not None:
+            kept = place.of(kept)
         self._store.add_image(kept)
         return kept
 
@@ -299,24 +326,23 @@ class ResultKeeper:
 
     def _grid(self, record: JobRecord, pictures: list[ImageRecord]) -> ImageRecord:
         options, request = record.prepared["options"], record.prepared["request"]
-        images = [open_image(self._bytes(picture)) for picture in pictures]
+        images = [open_image(self.bytes_of(picture)) for picture in pictures]
         sheet = make_grid(images, int(request["batch_size"]), options)
+        return self._keep_sheet(record, sheet, pictures[0], pictures[0].infotext, 0)
+
+    def _keep_sheet(
+        self, record: JobRecord, sheet: Image.Image, first: ImageRecord, infotext: str, place: int
+    ) -> ImageRecord:
+        options = record.prepared["options"]
         sheet = watermarked_sheet(sheet, options)
-        first = pictures[0]
         seal = credentials(record, first.facts, self.paths, self._version)
-        context = replace(
-            context_of(first.facts, request, options, job_started=started(record)),
-            all_seeds=tuple(record.prepared["all_seeds"]),
-            is_grid=True,
-        )
-        image_id = secrets.token_hex(16)
         saved, note = None, None
-        if options.get("grid_save", True):
+        if options.get("grid_save", True) and record.save:
             try:
                 saved = save_sheet(
                     sheet,
-                    first.infotext,
-                    context,
+                    infotext,
+                    self._grid_context(record, first),
                     options,
                     self.paths,
                     kind=record.kind,
@@ -326,29 +352,72 @@ class ResultKeeper:
                 note = saved.note or None
             except ImageSaveError as error:
                 note = error.sentence
+        image_id = secrets.token_hex(16)
         grid_options = {**options, "samples_format": options.get("grid_format")}
-        path, name = self._place(
-            saved, image_id, sheet, first.infotext, grid_options, "grid", seal=seal
-        )
+        path, name = self._place(saved, image_id, sheet, infotext, grid_options, "grid", seal=seal)
         grid = replace(
-            first,
-            id=image_id,
-            index=GRID_INDEX,
-            kind="grid",
-            path=path,
-            name=name,
-            width=sheet.width,
-            height=sheet.height,
+            _grid_record(first, image_id, path, name, sheet.size, place),
+            infotext=infotext,
             saved=saved is not None,
             note=note,
-            created=time.time(),
         )
         self._store.add_image(grid)
         return grid
 
-    def _bytes(self, picture: ImageRecord) -> bytes:
+    def _keep_file(
+        self, record: JobRecord, first: ImageRecord, outcome: Outcome, place: int
+    ) -> ImageRecord | Path:
+        path = write_file(
+            outcome.data,
+            outcome.name,
+            outcome.suffix,
+            self._grid_context(record, first),
+            record.prepared["options"],
+            self.paths,
+            record.kind,
+        )
+        if outcome.suffix not in PICTURES:
+            return path
+        image_id, size = secrets.token_hex(16), size_of(outcome.data)
+        grid = _grid_record(first, image_id, str(path), path.name, size, place)
+        grid = replace(grid, infotext=outcome.infotext)
+        self._store.add_image(grid)
+        return grid
+
+    def _grid_context(self, record: JobRecord, first: ImageRecord) -> NameContext:
+        options, request = record.prepared["options"], record.prepared["request"]
+        return replace(
+            context_of(first.facts, request, options, job_started=started(record)),
+            all_seeds=tuple(record.prepared["all_seeds"]),
+            is_grid=True,
+        )
+
+    def bytes_of(self, picture: ImageRecord) -> bytes:
+        """A kept picture's file.
+
+        Raises:
+            OSError: it is not there any more.
+        """
         data = self.in_memory(picture.id)
         return Path(picture.path).read_bytes() if data is None else data
+
+
+def _grid_record(
+    first: ImageRecord, image_id: str, path: str, name: str, size: tuple[int, int], place: int
+) -> ImageRecord:
+    return replace(
+        first,
+        id=image_id,
+        index=GRID_INDEX - place,
+        kind="grid",
+        path=path,
+        name=name,
+        width=size[0],
+        height=size[1],
+        saved=True,
+        note=None,
+        created=time.time(),
+    )
 
 
 def _prune(folder: Path, limit: int) -> None:

@@ -18,6 +18,7 @@ from modules.jobs.idle import IdleUnload
 from modules.jobs.inputs import InputStore, StoredInput
 from modules.jobs.models import ModelControl
 from modules.jobs.pausing import MODES, JobPausing
+from modules.jobs.planned_run import PlannedRun
 from modules.jobs.prepare import JobRequest, Preparer
 from modules.jobs.progress import ProgressMeter
 from modules.jobs.records import (
@@ -282,11 +283,17 @@ class JobService(JobPausing):
             self.store.update(job.id, state=RUNNING, started=time.time(), error=None)
             record = self.store.get(job.id)
             meter = ProgressMeter(record, self.pace)
-            self._current = JobRun(
-                record, meter, self.keeper, self.store, self.fanout, self.backend, self.states
-            )
+            self._current = self._run_of(record, meter)
         self._announce(record)
         return record
+
+    def _run_of(self, record: JobRecord, meter: ProgressMeter) -> JobRun:
+        parts = (record, meter, self.keeper, self.store, self.fanout, self.backend, self.states)
+        planner = self.preparer.planner
+        if planner is None or not record.prepared.get("plan"):
+            return JobRun(*parts)
+        settings = self.preparer.options.as_dict
+        return PlannedRun(*parts, planner=planner, prepare=self.preparer.prepare, settings=settings)
 
     def _whole(self, records: list[JobRecord]) -> list[JobRecord]:
         """The jobs that can be run; rows that another version or a damaged disk left fail."""

@@ -73,8 +73,10 @@ class Outcome:
     image: Image.Image | None = None
     data: bytes = b""
     suffix: str = ""
-    """Of a file that is no picture: ``.csv``, ``.mp4``."""
+    """Of ``data``: ``.csv``, ``.mp4``; ``.webp`` and ``.gif`` are shown as pictures."""
     infotext: str = ""
+    like: UnitPicture | None = None
+    """It is a result like this picture, saved among the pictures instead of the grids."""
 
 
 Plan = Generator[Batch, Sequence[UnitResult], Sequence[Outcome]]

@@ -41,6 +41,9 @@ class PreparedJob:
     own texts, one per image, if it has any: ``hires_prompts``, ``hires_negative_prompts``. Extra
     networks: ``loras`` and ``hypernetworks`` (name in the prompt → ``path``), ``embeddings`` (a
     list of ``name`` and ``path``)."""
+    plan: dict[str, Any] | None = None
+    """Of a job made of many units: ``script``, ``args``, the plan's ``request``, ``random`` (its
+    seed was drawn), ``images`` (how many are expected). See ``modules.requests.plans``."""
     created: float = 0.0
     client: str = "ui"
     warnings: list[str] = field(default_factory=list)

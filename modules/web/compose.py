@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from modules.catalog import Catalog, vae_at
 from modules.jobs.backends.local import LocalBackend
 from modules.jobs.backends.watchdog import WatchLimits
 from modules.jobs.compose import DataFolderLock, build_jobs
 from modules.prompts import StyleBook, WildcardLibrary
 from modules.requests.limits import TEST_LIMITS
+from modules.requests.plans import PlannedScript
 from modules.settings.flags import Flags
 from modules.settings.notices import Notice, NoticeBoard
 from modules.settings.paths import Paths
@@ -20,10 +23,13 @@ from modules.web.exposure import is_open
 from modules.web.safe_mode import safe_mode_notice, safely
 
 
-def build_context(flags: Flags, starts: StartRecord | None = None) -> AppContext:
+def build_context(
+    flags: Flags, starts: StartRecord | None = None, scripts: Sequence[PlannedScript] = ()
+) -> AppContext:
     """Everything but the web application; nothing is started yet.
 
     ``starts`` counts this start, and makes it a safe one if those before did not finish.
+    ``scripts`` make one job of many units.
 
     Raises:
         DataFolderInUse: another process works with the data folder.
@@ -37,14 +43,18 @@ def build_context(flags: Flags, starts: StartRecord | None = None) -> AppContext
     try:
         if starts is not None:
             starts.begin()
-        return _build(safely(flags, starts), paths, lock, starts)
+        return _build(safely(flags, starts), paths, lock, starts, scripts)
     except BaseException:
         lock.release()
         raise
 
 
 def _build(
-    flags: Flags, paths: Paths, lock: DataFolderLock, starts: StartRecord | None
+    flags: Flags,
+    paths: Paths,
+    lock: DataFolderLock,
+    starts: StartRecord | None,
+    scripts: Sequence[PlannedScript],
 ) -> AppContext:
     notices = NoticeBoard()
     options = OptionStore(
@@ -86,6 +96,7 @@ def _build(
         ceiling=TEST_LIMITS if flags.test_mode else None,
         confined=is_open(flags),
         notices=notices,
+        scripts=scripts,
     )
     options.subscribe(
         lambda changes: jobs.fanout.publish(

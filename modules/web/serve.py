@@ -8,11 +8,13 @@ import socket
 import sys
 import time
 import webbrowser
+from collections.abc import Sequence
 
 import uvicorn
 
 from modules.jobs.compose import DataFolderInUse
 from modules.requests.errors import RequestError
+from modules.requests.plans import PlannedScript
 from modules.settings.flags import Flags
 from modules.settings.paths import Paths
 from modules.settings.start_record import StartRecord
@@ -27,7 +29,7 @@ BACKLOG = 128
 """Connections that may wait while the program starts."""
 
 
-def serve(flags: Flags) -> int:
+def serve(flags: Flags, scripts: Sequence[PlannedScript] = ()) -> int:
     """Serve until the user ends it; returns the process's exit code."""
     begun = time.perf_counter()
     _set_up_logging(flags)
@@ -42,7 +44,7 @@ def serve(flags: Flags) -> int:
     from modules.web.compose import build_context
 
     try:
-        context = build_context(flags, StartRecord(Paths.from_flags(flags)))
+        context = build_context(flags, StartRecord(Paths.from_flags(flags)), scripts)
     except (OSError, DataFolderInUse, RequestError) as error:
         listener.close()
         return _refuse(str(error))

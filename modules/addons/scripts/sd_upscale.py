@@ -54,7 +54,8 @@ def plan(request: GenerationRequest, values: list[Any], tools: Tools) -> Plan:
         if not all(one.pictures for one in results):
             return outcomes  # a picture with holes is of no use
         joined = tiling.join([one.pictures[0].image() for one in results])
-        outcomes.append(Outcome("sd_upscale", joined, infotext=results[0].pictures[0].infotext))
+        first = results[0].pictures[0]
+        outcomes.append(Outcome("sd_upscale", joined, infotext=first.infotext, like=first))
     return outcomes
 
 
