@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from modules.cli import convert, download, extras, img2img, merge, outpaint, txt2img
+from modules.cli import convert, download, extras, img2img, merge, outpaint, strip, txt2img, verify
 from modules.cli.selftest import command as selftest
 
 COMMANDS = {
@@ -15,6 +15,8 @@ COMMANDS = {
     "merge": merge.main,
     "convert": convert.main,
     "download": download.main,
+    "verify": verify.main,
+    "strip": strip.main,
     "selftest": selftest.main,
 }
 

@@ -26,6 +26,8 @@ commands
   merge     make one checkpoint of two or three
   convert   write a model in another form: .ckpt to .safetensors, a diffusers folder
   download  fetch a model file into its folder
+  verify    read the Content Credentials and the watermark of pictures
+  strip     write pictures without their metadata
   selftest  try every capability once on tiny models made for it
   test      run the tests, with --full the long ones too; takes pytest's arguments
   bench     measure; takes names of groups and --json
@@ -148,6 +150,8 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "merge": _pictures("merge"),
     "convert": _pictures("convert"),
     "download": _pictures("download"),
+    "verify": _pictures("verify"),
+    "strip": _pictures("strip"),
     "selftest": _pictures("selftest"),
     "test": _test,
     "bench": _bench,
