@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,8 +65,8 @@ def load(plan: Plan, seconds: float) -> dict[str, object]:
     return found
 
 
-async def clients(port: int, seconds: float) -> Tally:
-    """All of them at once."""
+async def clients(port: int, seconds: float, counts: Mapping[str, int] = CLIENTS) -> Tally:
+    """All of them at once; ``counts`` says how many of each kind."""
     tally, end = Tally(), time.monotonic() + seconds
     kinds: dict[str, Callable[[int, float, Tally, random.Random], Awaitable[None]]] = {
         "progress": _ask_progress,
@@ -78,7 +78,7 @@ async def clients(port: int, seconds: float) -> Tally:
     numbers = itertools.count()
     everybody = [
         kinds[kind](port, end, tally, random.Random(next(numbers)))
-        for kind, count in CLIENTS.items()
+        for kind, count in counts.items()
         for _ in range(count)
     ]
     await asyncio.gather(*everybody)

@@ -96,6 +96,8 @@ class JobStore(ImageRows):
             self._connection = self._open()
         except sqlite3.Error as error:
             raise DatabaseUnusable(path, error) from error
+        self.queued = self.count(QUEUED)
+        """How many jobs wait, as of the last commit: to be read without waiting for the next."""
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -139,7 +141,9 @@ class JobStore(ImageRows):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                queued = self.count(QUEUED)
                 self._connection.execute("COMMIT")
+                self.queued = queued
             except BaseException:
                 # SQLite may have taken it back already, as it does on a full disk.
                 if self._connection.in_transaction:

@@ -82,14 +82,16 @@ class QueueView:
     def snapshot(self, job_id: str | None = None) -> ProgressSnapshot:
         """Progress of one job, or of the running one; never waits for the worker.
 
+        Without an id, it does not wait for the disk either: it may be called on the event loop.
+
         Raises:
             UnknownJob: there is no job with this id.
         """
         run = self._current
         if run is not None and job_id in (None, run.record.id):
-            return run.meter.snapshot(self.store.count(QUEUED))
+            return run.meter.snapshot(self.store.queued)
         if job_id is None:
-            return ProgressSnapshot(waiting=self.store.count(QUEUED))
+            return ProgressSnapshot(waiting=self.store.queued)
         return self._snapshot_of(self.store.get(job_id))
 
     def _snapshot_of(self, record: JobRecord) -> ProgressSnapshot:
@@ -99,7 +101,7 @@ class QueueView:
             "state": record.state,
             "steps": int(request.get("steps") or 0),
             "iterations": iterations(record),
-            "waiting": self.store.count(QUEUED),
+            "waiting": self.store.queued,
         }
         if record.state != QUEUED:
             return ProgressSnapshot(
