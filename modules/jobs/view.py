@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from modules.jobs.describe import brief_json, job_json
@@ -35,10 +36,12 @@ class QueueView:
         running = [record for record in self.store.running() if record.id not in self._unstored]
         return running + self.store.waiting()
 
-    def recent(self, limit: int = 20) -> list[JobRecord]:
-        """Finished jobs, newest first."""
-        unstored = sorted(self._unstored.values(), key=lambda record: -(record.finished or 0))
-        return (unstored + self.store.recent(limit))[:limit]
+    def recent(self, limit: int = 20, states: Iterable[str] = FINISHED) -> list[JobRecord]:
+        """Finished jobs in these states, newest first."""
+        states = list(states)
+        unstored = [one for one in self._unstored.values() if one.state in states]
+        unstored.sort(key=lambda record: -(record.finished or 0))
+        return (unstored + self.store.recent(limit, states))[:limit]
 
     def brief(self, record: JobRecord) -> dict[str, Any]:
         """A line of the queue as JSON."""

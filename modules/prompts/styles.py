@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from modules.settings import atomic
-from modules.settings.damage import LAST_GOOD, READABLE, Damage, Told, only_logged, set_aside
+from modules.settings.damage import ANEW, LAST_GOOD, READABLE, Damage, Told, only_logged, set_aside
 
 PLACEHOLDER = "{prompt}"
 MAX_LENGTH = 1_000_000
@@ -202,7 +202,7 @@ class StyleBook:
 
     def _mended(self, styles: list[Style]) -> list[Style]:
         """What a damaged file is replaced by; the file itself is set aside first."""
-        instead = READABLE
+        instead = READABLE if styles else ANEW
         if not styles and self.last_good.is_file():
             styles, instead = _read_csv(self.last_good.read_bytes())[0], LAST_GOOD
         aside = set_aside(self.path, copy=True)

@@ -141,7 +141,7 @@ def job_router(context: AppContext) -> APIRouter:
         lines = [line for line in unfinished if line["state"] in wanted]
         ended = [name for name in wanted if name in FINISHED]
         if ended and len(lines) < limit:
-            records = jobs.store.recent(limit - len(lines), ended)
+            records = jobs.recent(limit - len(lines), ended)
             lines += [jobs.brief(record) for record in records]
         return {"paused": jobs.paused, "held": jobs.storage.to_json(), "jobs": lines[:limit]}
 
