@@ -40,7 +40,8 @@ OPTIONS = (
         "Safety checker for generated images",
         "off",
         "off|blur|block",
-        help="Needs the folder models/safety_checker. It errs in both directions.",
+        help="Needs the folder models/safety_checker. It errs in both directions, and live "
+        "previews are off with it.",
     ),
     _controls.multi("disabled_term_lists", "Term lists that are not applied", [], hidden=True),
 )

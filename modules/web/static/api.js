@@ -31,6 +31,14 @@ export const putInput = (file) =>
     headers: { "Content-Type": file.type || "application/octet-stream" },
   });
 
+/** Send the bytes of a picture to a route and get its answer. */
+export const sendPicture = (path, file) =>
+  send(path, {
+    method: "POST",
+    body: file,
+    headers: { "Content-Type": file.type || "application/octet-stream" },
+  });
+
 /** Make the picture of a file again: `{job}`. */
 export const replayFile = (file) =>
   send("/easel/v1/replay", {

@@ -8,6 +8,7 @@ import { picture } from "./drop.js";
 import { button, copyText, h, icon, openTab } from "./dom.js";
 import { infotext } from "./words.js";
 import { hasParameters } from "./prompt.js";
+import { downloadCleanFile, provenanceOf } from "./provenance.js";
 
 const { t, config, has } = window.Easel;
 const SENDS = [
@@ -91,6 +92,7 @@ class ImageInfo extends HTMLElement {
     const parts = [h("p", { class: "facts" }, facts, this.#origin(found)), this.#sends(found)];
     if (found.info) parts.push(infotext(found.info), ...this.#remarks(found), this.#table(found));
     else parts.push(h("p", { class: "hint" }, t("info.nothing")));
+    parts.push(provenanceOf(this.file));
     const others = Object.entries(found.items ?? {}).filter(([name]) => name !== "parameters");
     if (others.length) {
       parts.push(
@@ -136,6 +138,7 @@ class ImageInfo extends HTMLElement {
       act("copy", t("output.copy"), copy, "", "pnginfo_copy");
       act("repeat", t("replay.button"), () => replayFile(this.file), "", "pnginfo_replay");
     }
+    act("shield", t("provenance.clean"), () => downloadCleanFile(this.file), "", "pnginfo_clean");
     return row;
   }
 

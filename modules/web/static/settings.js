@@ -2,6 +2,7 @@
 import * as api from "./api.js";
 import * as toast from "./toast.js";
 import "./memory-panel.js";
+import "./term-lists.js";
 import "./selftest.js";
 import { control } from "./settings-control.js";
 import { live } from "./live.js";
@@ -11,6 +12,7 @@ const { t, has, config } = window.Easel;
 const CHANGED = "*changed";
 const SELFTEST = "*selftest";
 const MEMORY = "Models in memory";
+const CONTROLS = "Content controls";
 const RELOADS = ["localization"];
 
 const label = (option) => (has(`option.${option.key}`) ? t(`option.${option.key}`) : option.label);
@@ -96,6 +98,7 @@ class Settings extends HTMLElement {
     if (!group) return;
     this.#show(sectionName(group), [[group, group.options]], false);
     if (group.name === MEMORY) this.list.prepend((this.memory ??= h("easel-memory")));
+    if (group.name === CONTROLS) this.list.append((this.terms ??= h("easel-term-lists")));
   }
 
   #drawNav() {

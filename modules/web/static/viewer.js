@@ -2,6 +2,7 @@
 import { button, h } from "./dom.js";
 import { replayImage } from "./replay.js";
 import { options } from "./page.js";
+import { downloadClean } from "./provenance.js";
 
 const { t, config } = window.Easel;
 
@@ -43,6 +44,7 @@ export function view(images, at, chosen) {
     replay,
     button("zoom", t("viewer.zoom"), zoom, { quiet: true }),
     button("download", t("output.download"), save, { quiet: true }),
+    button("shield", t("provenance.clean"), () => downloadClean(images[now]), { quiet: true }),
     button("close", t("dialog.close"), close, { quiet: true }),
   );
   dialog.append(bar, frame);
