@@ -52,13 +52,16 @@ def test_models_are_merged_and_the_path_goes_to_stdout(files: Path) -> None:
     assert torch.equal(load_file(path)[KEY], (0.75 * a + 0.25 * b).half())
 
 
-def test_a_ckpt_is_converted_and_a_wrong_name_is_told(files: Path) -> None:
+def test_a_ckpt_is_converted(files: Path) -> None:
     words = ["pear.ckpt", "--dtype", "fp32", "--name", "plain"]
     done = run("convert", files / "data", *words, cwd=files)
     assert done.returncode == 0, done.stderr
     assert load_file(done.stdout.strip())[KEY].dtype == torch.float32
-    wrong = run("convert", files / "data", "nothing", cwd=files)
-    assert wrong.returncode == 2 and "'nothing' is not known" in wrong.stderr
+
+
+def test_a_model_that_is_not_there_is_told(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert convert.main(["nothing", "--data-dir", str(files / "data")]) == 2
+    assert "'nothing' is not known" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [merge, convert])

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from modules.cli import txt2img
+
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--H", "64", "--W", "64", "--steps", "2", "--sampler", "Euler")
 
@@ -52,7 +54,7 @@ def test_pictures_and_their_grid_are_saved_with_parameters(tmp_path, starter_mod
         assert sheet.width * sheet.height >= 2 * 64 * 64
 
 
-@pytest.mark.slow
+@pytest.mark.full  # its short form: tests/cli/test_arguments.py
 def test_a_file_of_prompts_and_a_relative_checkpoint(tmp_path, starter_model):
     (tmp_path / "prompts.txt").write_text("a cat\n\na dog\n", encoding="utf-8")
     words = ["--from-file", "prompts.txt", "--skip_grid", "--quiet", "--seed", "1", *SMALL]
@@ -76,14 +78,21 @@ def test_a_file_of_prompts_and_a_relative_checkpoint(tmp_path, starter_model):
         (["--n_samples", "-1"], "batch_size"),
         (["--plms", "--dpm_solver"], "--plms"),
         (["--from-file", "missing.txt"], "missing.txt"),
-        (["--frobnicate"], "--frobnicate"),
     ],
 )
-def test_a_wrong_command_line_ends_with_one_sentence(tmp_path, words, named):
-    finished = run(tmp_path, "--prompt", "x", *words)
+def test_a_wrong_command_line_ends_with_one_sentence(tmp_path, capsys, words, named):
+    assert txt2img.main(["--prompt", "x", *words, "--data-dir", str(tmp_path)]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert named in told.err
+    assert told.err.rstrip().count("\n") == 0
+
+
+def test_a_flag_that_nobody_knows_ends_the_process_with_code_2(tmp_path):
+    finished = run(tmp_path, "--prompt", "x", "--frobnicate")
     assert finished.returncode == 2
     assert finished.stdout == ""
-    assert named in finished.stderr
+    assert "--frobnicate" in finished.stderr
     assert "Traceback" not in finished.stderr
 
 
