@@ -191,6 +191,7 @@ def test_a_killed_engine_is_told_and_replaced(backend: LocalBackend, checkpoint:
 
 
 @POSIX
+@pytest.mark.full  # its short form, over HTTP: tests/web/test_engine_faults.py
 def test_an_engine_that_hangs_is_ended_by_the_watchdog(
     paths: Paths, flags: Flags, checkpoint: Path
 ) -> None:
