@@ -24,6 +24,9 @@ LEFT_OUT = (
     "/sdapi/v1/options",  # would make room in the queue
     "/easel/v1/settings",
     "/easel/v1/queue",
+    "/sdapi/v1/unload-checkpoint",  # wait for an engine
+    "/sdapi/v1/reload-checkpoint",
+    "/easel/v1/models/",
 )
 PATIENCE = 10.0
 """Seconds for one answer."""
