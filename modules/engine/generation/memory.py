@@ -11,7 +11,14 @@ from typing import Any
 import psutil
 import torch
 
-_CPU_MESSAGES = ("can't allocate memory", "not enough memory", "bad_alloc", "out of memory")
+_CPU_MESSAGES = (
+    "can't allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "out of memory",
+    "could not create a primitive",  # oneDNN without room for its buffers
+    "could not create a memory object",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -130,6 +130,7 @@ def _full_unless(fits: Callable[[], bool]) -> Callable[[Any, Any], None]:
 
 def test_other_errors_are_not_taken_for_memory() -> None:
     assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(RuntimeError("could not create a primitive"))
     assert not is_out_of_memory(RuntimeError("shapes do not match"))
     assert not is_out_of_memory(ValueError("out of memory"))
 
