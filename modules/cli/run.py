@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from modules.cli.progress import ProgressView
 from modules.cli.session import Session
 from modules.jobs.batch import JobRequest
-from modules.jobs.records import DONE, INTERRUPTED, JobRecord
+from modules.jobs.records import DONE, INTERRUPTED, ImageRecord, JobRecord
 from modules.requests.errors import RequestError
 from modules.settings.flags import parse_flags
 
@@ -93,7 +93,7 @@ def carry_out(
         _report(record, view)
         if record.state == INTERRUPTED:
             return STOPPED
-        failed = failed or record.state != DONE
+        failed = failed or record.state != DONE or any(map(_went_astray, record.images))
     return FAILED if failed else 0
 
 
@@ -123,9 +123,16 @@ def _report(record: JobRecord, view: ProgressView) -> None:
     for image in (*record.pictures(), *filter(None, [record.grid()])):
         if image.saved:
             sys.stdout.write(f"{image.path}\n")
+        elif _went_astray(image) and image.path:
+            view.note(f"It is kept as {image.path}.")
     if record.facts.get("file"):
         sys.stdout.write(f"{record.facts['file']}\n")
     sys.stdout.flush()
+
+
+def _went_astray(image: ImageRecord) -> bool:
+    """Whether a picture is not in its folder although it should be."""
+    return not image.saved and image.note is not None
 
 
 def _sentence(error: ValidationError) -> str:

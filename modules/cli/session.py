@@ -66,6 +66,7 @@ class Session:
             version=f"easel {VERSION}",
             database=Path(folder.name) / "queue.sqlite",
             write_params=False,
+            holds=False,
             scripts=PLANNED,
         )
         return cls(catalog, options, jobs, folder)

@@ -82,12 +82,14 @@ def build_jobs(
     confined: bool = False,
     notices: NoticeBoard | None = None,
     scripts: Sequence[PlannedScript] = (),
+    holds: bool = True,
 ) -> JobService:
     """The service over its database; ``start()`` begins the work.
 
     ``limits`` bound the queue and ``ceiling`` each job, whatever the settings allow; ``confined``
     lets nobody choose a folder outside the outputs; ``notices`` hears what people should know;
-    ``scripts`` can be chosen by name and make one job of many.
+    ``scripts`` can be chosen by name and make one job of many; without ``holds`` the queue
+    does not wait for a disk that refuses.
     """
     notices = notices or NoticeBoard()
     store = JobStore(database or paths.database, notices.damaged)
@@ -106,4 +108,4 @@ def build_jobs(
     preparer = Preparer(
         options, catalog, styles, wildcards, inputs, ceiling, confined, terms, planner
     )
-    return JobService(store, preparer, backend, keeper, limits, notices)
+    return JobService(store, preparer, backend, keeper, limits, notices, holds)

@@ -65,6 +65,7 @@ class JobService(JobPausing):
         keeper: ResultKeeper,
         limits: QueueLimits | None = None,
         notices: NoticeBoard | None = None,
+        holds: bool = True,
     ) -> None:
         super().__init__(store)
         self.preparer = preparer
@@ -90,6 +91,7 @@ class JobService(JobPausing):
             recover=self._recover_unwritten,
             changed=self._storage_changed,
             notices=self.notices,
+            holds=holds,
         )
         store.troubled = keeper.troubled = self.storage.report
         self._unsubscribe: Callable[[], None] | None = None
@@ -266,6 +268,17 @@ class JobService(JobPausing):
     # ---- the worker's side
 
     def _take_next(self) -> JobRecord | None:
+        try:
+            record = self._taken()
+        except sqlite3.OperationalError as error:
+            log.warning("no job can begin: %s", error)
+            self.storage.report(error)
+            return None
+        if record is not None:
+            self._announce(record)
+        return record
+
+    def _taken(self) -> JobRecord | None:
         with self._lock:
             self._store_endings()
             if self._paused or self._worker.stopping:
@@ -284,7 +297,6 @@ class JobService(JobPausing):
             record = self.store.get(job.id)
             meter = ProgressMeter(record, self.pace)
             self._current = self._run_of(record, meter)
-        self._announce(record)
         return record
 
     def _run_of(self, record: JobRecord, meter: ProgressMeter) -> JobRun:

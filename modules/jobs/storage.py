@@ -83,13 +83,16 @@ class StorageWatch:
         recover: Callable[[], None],
         changed: Callable[[], None],
         notices: NoticeBoard,
+        holds: bool = True,
     ) -> None:
+        """With ``holds=False`` nothing ever waits: a command ends instead."""
         self._data = data
         self._folders = folders
         self._wanted_mb = wanted_mb
         self._recover = recover
         self._changed = changed
         self._notices = notices
+        self._holds = holds
         self._lock = threading.Lock()
         self._looking = threading.Lock()
         self._trouble: Trouble | None = None
@@ -110,7 +113,7 @@ class StorageWatch:
 
     def lets(self, saves: bool) -> bool:
         """Whether a job may start that does (not) write into the output folders."""
-        trouble = self.trouble
+        trouble = self.trouble if self._holds else None
         return trouble is None or not (saves or trouble.stops_everything)
 
     def report(self, error: Exception) -> None:

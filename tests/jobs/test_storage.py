@@ -46,7 +46,7 @@ def test_a_folder_that_refuses_stops_the_queue_and_its_pictures_come_home_later(
     (image,) = first.pictures()
     assert first.state == DONE
     assert not image.saved
-    before = jobs.keeper._bytes(image)
+    before = jobs.keeper.bytes_of(image)
     second = jobs.submit(ask(seed=9))
     (notice,) = jobs.notices.to_json()
     assert (notice["kind"], notice["action"]) == ("error", "go_on")
@@ -214,3 +214,15 @@ def test_what_the_queue_does_after_a_crash_is_a_setting(make_service, choice, ti
 def test_a_trouble_is_told_in_one_sentence():
     trouble = Trouble(LOW, "/data", {"free": "3", "wanted": "200"})
     assert trouble.sentence == "Only 3 MB are free in /data (setting: 200 MB)."
+
+
+def test_a_program_without_a_page_never_waits(make_service, paths):
+    block(paths)
+    jobs = make_service(start=False)
+    jobs.storage._holds = False
+    jobs.start(load_first=False)
+    try:
+        records = [jobs.wait(jobs.submit(ask(seed=n)), WAIT) for n in range(2)]
+        assert all("txt2img-images" in record.error for record in records)
+    finally:
+        jobs.stop()

@@ -254,7 +254,7 @@ def _shown(jobs: JobService, job_id: str, injected: Injected) -> None:
     """While the disk refuses, the pictures of a job that ended can be looked at."""
     with suppress(TimeoutError):  # a queue that cannot be written waits until it can
         for image in jobs.wait(job_id, 0.5).pictures():
-            check(bool(jobs.keeper._bytes(image)), injected, "a picture cannot be seen")
+            check(bool(jobs.keeper.bytes_of(image)), injected, "a picture cannot be seen")
             check(jobs.store.image(image.id) is not None, injected, "a picture is not found")
 
 
