@@ -12,6 +12,7 @@ import math
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ MAX_VALUES = 1_000_000
 HARMLESS_BYTES = 1024 * 1024
 """Parsing a header up to this size costs little whatever it holds."""
 MAX_DIMENSIONS = 16
+REMEMBERED = 8
+"""Headers that are kept in memory, each of them only if it is short."""
+SETTLED_NS = 2 * 10**9
+"""Nanoseconds without a change after which a file's dates tell the next one for sure."""
 
 BITS: Mapping[str, int] = {
     "BOOL": 8,
@@ -107,6 +112,9 @@ def safetensors_header(path: Path) -> Header:
     try:
         with open_regular(path) as stream:
             status = os.fstat(stream.fileno())
+            known = _RECENT.get(path, status)
+            if known is not None:
+                return known
             size = status.st_size
             raw, data_start = _raw_header(stream, size, path)
     except OSError as error:
@@ -114,7 +122,38 @@ def safetensors_header(path: Path) -> Header:
     content = _parse(raw, path)
     metadata = _metadata(content.pop("__metadata__", {}), path)
     tensors = _tensors(content, data_start, size, path)
-    return Header(path, tensors, metadata, size, status.st_mtime_ns)
+    header = Header(path, tensors, metadata, size, status.st_mtime_ns)
+    if len(raw) <= HARMLESS_BYTES:
+        _RECENT.keep(header, status)
+    return header
+
+
+class _RecentHeaders:
+    """The headers read last: a checkpoint's is asked for several times while it is loaded."""
+
+    def __init__(self) -> None:
+        self._headers: dict[tuple[int, ...], Header] = {}
+
+    def get(self, path: Path, status: os.stat_result) -> Header | None:
+        """The header of a file that is still as it was, read by the same path."""
+        header = self._headers.get(_identity(status))
+        return header if header is not None and header.path == path else None
+
+    def keep(self, header: Header, status: os.stat_result) -> None:
+        """Remember a header, and forget the oldest of too many."""
+        if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < SETTLED_NS:
+            return  # the next change may get the same date
+        recent = [(key, one) for key, one in self._headers.items() if one.path != header.path]
+        # Replaced as a whole, so that threads need not wait for each other.
+        self._headers = {**dict(recent[-REMEMBERED + 1 :]), _identity(status): header}
+
+
+_RECENT = _RecentHeaders()
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    dates = (status.st_mtime_ns, status.st_ctime_ns)
+    return (status.st_dev, status.st_ino, status.st_size, *dates)
 
 
 def open_regular(path: Path) -> IO[bytes]:

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import torch
 
+from modules.catalog.checkpoints import CheckpointInfo
 from modules.catalog.errors import ModelFileError, shown
 from modules.catalog.hashes import HashCache
 from modules.engine.checkpoints.components import Progress
@@ -286,8 +287,8 @@ class ModelManager:
             for name, component in plan.components.items()
         }
         choice = choose(plan, self._shelf, self._current, forms, self._stage, self.rules)
-        model = self._model(plan, choice, vae)
         info = checkpoint_info(path, self.paths.checkpoint_dirs)
+        model = self._model(plan, choice, vae, info)
         hashing = Hashing(info, vae, self.hashes) if self.hashing else None
         swap = Swap(
             choice, self._shelf, self._current, self.policy.device, self.rules, self._finite
@@ -340,7 +341,9 @@ class ModelManager:
             logger.error("the former model could not be restored: %s", error)
             self.unload()
 
-    def _model(self, plan: ModelPlan, choice: Choice, vae: Path | None) -> LoadedModel:
+    def _model(
+        self, plan: ModelPlan, choice: Choice, vae: Path | None, info: CheckpointInfo
+    ) -> LoadedModel:
         """The model over networks that may still be empty; its hashes are not known yet."""
         from modules.engine.sampling.model_sampling import ModelSampling
 
@@ -352,7 +355,6 @@ class ModelManager:
             conditioner = same.conditioner
         else:
             conditioner = adapter.conditioner(modules, plan.tokenizers)
-        info = checkpoint_info(plan.path, self.paths.checkpoint_dirs)
         return LoadedModel(
             plan=plan,
             name=info.model_name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import torch
 
@@ -43,13 +44,13 @@ class Network:
     @property
     def bytes(self) -> int:
         """Bytes of memory that its weights take."""
-        state = self.module.state_dict().values()
-        return sum(tensor.nbytes for tensor in state if tensor.device.type != "meta")
+        weights = chain(self.module.parameters(), self.module.buffers())
+        return sum(tensor.nbytes for tensor in weights if tensor.device.type != "meta")
 
     @property
     def device(self) -> torch.device:
         """Where its weights are."""
-        return next(iter(self.module.state_dict().values())).device
+        return next(chain(self.module.parameters(), self.module.buffers())).device
 
     @property
     def may_move(self) -> bool:

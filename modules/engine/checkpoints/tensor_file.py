@@ -1,8 +1,8 @@
 """Read tensors of a safetensors file straight into memory that is already there.
 
-The bytes are read with plain reads, not mapped: a file that shrinks or is replaced while it is
-read then gives an error instead of killing the process, no page of the file stays resident, and
-one staging buffer serves all conversions, which on machines with slow page faults is also faster.
+A file that shrinks or is replaced while it is read gives an error and does not kill the process:
+it is mapped only under a lease (`leased_map`), which saves the conversions a copy, and read with
+plain reads elsewhere, through one staging buffer. No page of the file stays resident.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from modules.catalog.gguf import BLOCKS
 from modules.catalog.header import Header, TensorEntry, open_regular
 from modules.catalog.weights import weights_header
 from modules.engine.checkpoints.blocks import decoder
+from modules.engine.checkpoints.leased_map import LeasedMap, map_leased
 
 DTYPES: Mapping[str, torch.dtype] = {
     "BOOL": torch.bool,
@@ -72,6 +73,7 @@ class TensorFile:
         self._care = care
         self._stream: IO[bytes] | None = None
         self._staging: torch.Tensor | None = None
+        self._map: LeasedMap | None = None
 
     @classmethod
     def open(cls, path: Path) -> TensorFile:
@@ -93,6 +95,7 @@ class TensorFile:
         except UnreadableModelError:
             self._stream.close()
             raise
+        self._map = map_leased(self._stream, self.header.file_size)
         return self
 
     def __exit__(
@@ -101,6 +104,9 @@ class TensorFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._map is not None:
+            self._map.close()
+            self._map = None
         if self._stream is not None:
             self._stream.close()
             self._stream = None
@@ -236,23 +242,40 @@ class TensorFile:
             self._check(part, name)
 
     def _convert(self, name: str, begin: int, dtype: torch.dtype, flat: torch.Tensor) -> None:
-        """Read and convert block by block, so that the bytes are still in the processor's cache."""
-        if self._staging is None:
-            block = HOST_BLOCK if flat.device.type == "cpu" else DEVICE_BLOCK
-            self._staging = torch.empty(block, dtype=torch.uint8)
-        width = dtype.itemsize
-        step = self._staging.numel() // width
-        for start in range(0, flat.numel(), step):
-            part = flat[start : start + step]
-            staged = self._staging[: part.numel() * width]
-            self._read(begin + start * width, staged, name)
-            values = staged.view(dtype)
+        """Fill `flat` with converted numbers, piece by piece."""
+        done, width = 0, dtype.itemsize
+        while done < flat.numel():
+            position, rest = begin + done * width, (flat.numel() - done) * width
+            values = self._piece(position, rest, width, name, flat.device).view(dtype)
+            part = flat[done : done + values.numel()]
+            done += values.numel()
             if part.dtype == torch.float8_e4m3fn and dtype != part.dtype:
                 self._check(values, name)
                 copy_within(part, values)
                 continue
             part.copy_(values)
             self._check(part if part.device.type == "cpu" else values, name)
+
+    def _piece(
+        self, position: int, most: int, width: int, name: str, device: torch.device
+    ) -> torch.Tensor:
+        """At most `most` bytes of the file, whole numbers of `width` bytes, until the next call.
+
+        They come from the mapped file, or as a block through the staging buffer, small enough to be
+        converted while it is in the processor's cache.
+        """
+        if self._map is not None and device.type == "cpu" and position % width == 0:
+            self._tick()
+            # What is looked at once more after its conversion shall still be in that cache.
+            mapped = self._map.piece(position, min(most, HOST_BLOCK) if self._care.finite else most)
+            if mapped is not None:
+                return mapped
+        if self._staging is None:
+            block = HOST_BLOCK if device.type == "cpu" else DEVICE_BLOCK
+            self._staging = torch.empty(block, dtype=torch.uint8)
+        staged = self._staging[: min(most, self._staging.numel())]
+        self._read(position, staged, name)
+        return staged
 
     def _decode(self, name: str, entry: TensorEntry, first: int, flat: torch.Tensor) -> None:
         """Read blocks of a quantised tensor and compute their numbers."""
@@ -275,10 +298,13 @@ class TensorFile:
             reason = f"has NaN or infinite numbers in {shown(name)!r}: it is damaged"
             raise UnreadableModelError(self.header.path, reason)
 
-    def _read(self, position: int, into: torch.Tensor, name: str) -> None:
-        assert self._stream is not None, "the file is not open"
+    def _tick(self) -> None:
         if self._care.tick is not None:
             self._care.tick()
+
+    def _read(self, position: int, into: torch.Tensor, name: str) -> None:
+        assert self._stream is not None, "the file is not open"
+        self._tick()
         view = memoryview(into.numpy())
         try:
             self._stream.seek(position)
