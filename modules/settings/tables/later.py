@@ -1,4 +1,5 @@
-"""Settings that API clients read or post back although the part they steer is not built yet.
+"""Settings that API clients read or post back although nothing here is steered by them: the program
+fills them itself, does without them, or the part that they steer is not built yet.
 
 They are stored and answered under A1111's keys and defaults, and hidden from the Settings page so
 that no control is shown without an effect.
