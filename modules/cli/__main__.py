@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import sys
 
-from modules.cli import convert, download, extras, img2img, merge, outpaint, strip, txt2img, verify
+from modules.cli import (
+    convert,
+    download,
+    extras,
+    img2img,
+    merge,
+    outpaint,
+    replay,
+    strip,
+    txt2img,
+    verify,
+)
 from modules.cli.selftest import command as selftest
 
 COMMANDS = {
@@ -14,6 +25,7 @@ COMMANDS = {
     "extras": extras.main,
     "merge": merge.main,
     "convert": convert.main,
+    "replay": replay.main,
     "download": download.main,
     "verify": verify.main,
     "strip": strip.main,

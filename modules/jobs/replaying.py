@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,16 +44,33 @@ class Report:
     """Id of the picture that was made again; None for a file from outside."""
 
 
+@dataclass(frozen=True)
+class Known:
+    """A picture and what is recorded of the job that made it."""
+
+    image: ImageRecord
+    kind: str
+    prepared: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+
+FindPicture = Callable[[str], Known | None]
+
+
 class Replays:
     """Makes pictures again."""
 
-    def __init__(self, jobs: JobService, read: ReadPicture) -> None:
+    def __init__(
+        self, jobs: JobService, read: ReadPicture, find: FindPicture | None = None
+    ) -> None:
         """
         Args:
             read: the bytes of a recorded picture; raises OSError or LookupError when it is gone.
+            find: the picture that has exactly this text; by default one of the service's own.
         """
         self._jobs = jobs
         self._read = read
+        self._find = find or self._own
 
     def of_image(self, image_id: str, client: str = "ui") -> str:
         """Make a recorded picture again; gives the id of the job that does it.
@@ -67,7 +83,7 @@ class Replays:
         image = self._jobs.store.image(image_id)
         if image is None:
             raise UnknownJob(image_id)
-        return self._again(image, {"image": image.id}, {}, client)
+        return self._again(self._known(image), {"image": image.id}, {}, client)
 
     def of_file(self, data: bytes, client: str = "ui") -> str:
         """Make the picture of a file again, from what its text says or from the job that it knows.
@@ -85,9 +101,9 @@ class Replays:
         stored = self._jobs.keep_input(data)
         told = {"input": stored.ref}
         inputs = {stored.ref: str(stored.path)}
-        known = self._jobs.store.image_with_text(text)
+        known = self._find(text)
         if known is not None:
-            return self._again(known, {**told, "image": known.id}, inputs, client)
+            return self._again(known, {**told, "image": known.image.id}, inputs, client)
         request = self._request_of(text)
         told |= {"text": text}
         return self._jobs.submit_settled(
@@ -112,7 +128,7 @@ class Replays:
         if new is None:
             raise RequestError("id", job_id, "the new picture is not there any more.")
         try:
-            old = self._jobs.store.image(str(told.get("image"))) if "image" in told else None
+            old = None if "input" in told else self._jobs.store.image(str(told["image"]))
             data = self._original(record, told, old)
             pictures = open_image(data), open_image(self._read(new))
             form = read_image_info(data).format
@@ -124,13 +140,21 @@ class Replays:
 
     # -- the job ----------------------------------------------------------------------------------
 
+    def _own(self, text: str) -> Known | None:
+        image = self._jobs.store.image_with_text(text)
+        return None if image is None else self._known(image)
+
+    def _known(self, image: ImageRecord) -> Known:
+        record = self._jobs.record(image.job)
+        return Known(image, record.kind, record.prepared, record.facts)
+
     def _again(
-        self, image: ImageRecord, told: dict[str, Any], inputs: Mapping[str, str], client: str
+        self, known: Known, told: dict[str, Any], inputs: Mapping[str, str], client: str
     ) -> str:
         """Run the batch that a recorded picture was made in once more."""
-        record = self._jobs.record(image.job)
-        if record.kind not in PAINTING or image.kind != "image":
-            what = image.kind if record.kind in PAINTING else record.kind
+        image = known.image
+        if known.kind not in PAINTING or image.kind != "image":
+            what = image.kind if known.kind in PAINTING else known.kind
             raise RequestError(
                 "image",
                 image.id,
@@ -141,11 +165,12 @@ class Replays:
             raise RequestError(
                 "image", image.id, "it was interrupted; only finished pictures can be made again."
             )
-        batch = max(1, int(record.prepared["request"]["batch_size"]))
+        batch = max(1, int(known.prepared["request"]["batch_size"]))
         iteration, place = divmod(image.index, batch)
-        told = {**told, "place": place}
+        versions = dict(known.facts.get("versions") or {})
+        told = {**told, "place": place, "text": image.infotext, "versions": versions}
         part = slice(iteration * batch, (iteration + 1) * batch)
-        again = _one_batch(PreparedJob.from_json(record.prepared), part)
+        again = _one_batch(PreparedJob.from_json(dict(known.prepared)), part)
         return self._jobs.submit_settled(
             lambda job_id: _with(replace(again, id=job_id, client=client), told, inputs),
             client,
@@ -215,25 +240,18 @@ class Replays:
         pictures: tuple[Image.Image, Image.Image],
         form: str,
     ) -> list[Cause]:
-        then = old.infotext if old is not None else str(told.get("text") or "")
-        versions: Mapping[str, str] = {}
-        if old is not None:
-            try:
-                versions = self._jobs.record(old.job).facts.get("versions") or {}
-            except UnknownJob:
-                versions = {}
+        then = str(told.get("text") or "")
         more = []
         if pictures[0].size != pictures[1].size:
             more.append(Cause("size", "", *("x".join(map(str, one.size)) for one in pictures)))
-        if old is not None and "input" not in told and _changed(old):
+        if old is not None and _changed(old):
             more.append(Cause("changed"))
-        if "input" in told and form in LOSSY:
+        if "image" not in told and form in LOSSY:
             more.append(Cause("lossy", "", form))
-        if old is None:
+        if "image" not in told:
             more += [Cause("obstacle", sentence) for sentence in obstacles(parse_any(then))]
-        return find_causes(
-            then, _comparable(new.infotext), versions, record.facts.get("versions"), *more
-        )
+        versions = told.get("versions"), record.facts.get("versions")
+        return find_causes(then, new.infotext, *versions, *more)
 
 
 def report_json(report: Report) -> dict[str, Any]:
@@ -294,8 +312,3 @@ def _changed(image: ImageRecord) -> bool:
         return Path(image.path).stat().st_mtime > image.created + CHANGED_AFTER
     except OSError:
         return False
-
-
-def _comparable(text: str) -> str:
-    """The new text without what only says that it is a replay."""
-    return re.sub(r"[ \t]+\n", "\n", text)

@@ -28,6 +28,7 @@ commands
   download  fetch a model file into its folder
   verify    read the Content Credentials and the watermark of pictures
   strip     write pictures without their metadata
+  replay    make pictures again and compare them, pixel by pixel
   selftest  try every capability once on tiny models made for it
   test      run the tests, with --full the long ones too; takes pytest's arguments
   bench     measure; takes names of groups and --json
@@ -152,6 +153,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "download": _pictures("download"),
     "verify": _pictures("verify"),
     "strip": _pictures("strip"),
+    "replay": _pictures("replay"),
     "selftest": _pictures("selftest"),
     "test": _test,
     "bench": _bench,
