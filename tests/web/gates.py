@@ -36,11 +36,12 @@ GET /easel/v1/merge/blocks
 GET /easel/v1/merge/metadata
 GET /easel/v1/models
 GET /easel/v1/selftest
+GET /easel/v1/scripts
 GET /easel/v1/settings
 GET /easel/v1/state
 GET /easel/v1/styles
 GET /easel/v1/term-lists
-GET /easel/v1/term-lists/{name}
+GET /easel/v1/term-lists/{name:path}
 GET /image/{image_id}
 GET /image/{image_id}/download
 GET /image/{image_id}/thumb
@@ -117,8 +118,8 @@ POST /easel/v1/selftest/stop
 POST /easel/v1/skip
 DELETE /easel/v1/styles/{name:path}
 PUT /easel/v1/styles/{name:path}
-DELETE /easel/v1/term-lists/{name}
-PUT /easel/v1/term-lists/{name}
+DELETE /easel/v1/term-lists/{name:path}
+PUT /easel/v1/term-lists/{name:path}
 """
 """Changes; behind the login of the page and the rules for other origins."""
 

@@ -34,7 +34,7 @@ def term_list_router(context: AppContext) -> APIRouter:
         """All lists with the number of their terms."""
         return SafeJSON(await asyncio.to_thread(_all))
 
-    @router.get("/{name}")
+    @router.get("/{name:path}")
     async def text(name: str) -> Response:
         """The text of a list."""
         found = await asyncio.to_thread(_named, _library().text, name)
@@ -42,13 +42,13 @@ def term_list_router(context: AppContext) -> APIRouter:
             raise HTTPException(404, "There is no such term list.")
         return SafeJSON({"name": name, "text": found})
 
-    @router.put("/{name}")
+    @router.put("/{name:path}")
     async def save(name: str, body: ListBody) -> Response:
         """Write a list, or switch it on and off."""
         await asyncio.to_thread(_change, name, body)
         return SafeJSON(await asyncio.to_thread(_all))
 
-    @router.delete("/{name}")
+    @router.delete("/{name:path}")
     async def delete(name: str) -> Response:
         """Remove a list."""
         _check_frozen()
