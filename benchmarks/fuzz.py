@@ -28,16 +28,18 @@ class Slow(AssertionError):  # noqa: N818 - reads as what happened
 
 def measure(plan: Plan) -> dict[str, object]:
     """Examples tried and findings of each target; the smallest example of a finding is told."""
+    from tests.fuzz.rest import rest_target, rest_without_engine
     from tests.fuzz.targets import TARGETS
 
     seconds = float(os.environ.get("EASEL_FUZZ_SECONDS", SECONDS))
     wanted = [name for name in os.environ.get("EASEL_FUZZ_TARGETS", "").split(",") if name]
     found: dict[str, object] = {}
-    for target in TARGETS:
-        if wanted and target.name not in wanted:
-            continue
-        plan.say(f"{target.name}: {seconds:g} s")
-        found[target.name] = _fuzzed(target, seconds, plan)
+    with rest_without_engine(plan.data / "fuzz") as rest:
+        for target in (*TARGETS, rest_target(rest)):
+            if wanted and target.name not in wanted:
+                continue
+            plan.say(f"{target.name}: {seconds:g} s")
+            found[target.name] = _fuzzed(target, seconds, plan)
     return {"fuzz": found}
 
 
