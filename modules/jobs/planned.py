@@ -40,6 +40,20 @@ class Planner:
                 return script
         return None
 
+    def described(self, kind: str, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The scripts of one tab with their controls, for the page."""
+        tools = self._tools(options, random=False)
+        return [
+            {
+                "title": script.title,
+                "name": script.name,
+                "args": [argument.to_json() for argument in script.arguments],
+                **script.details(kind, tools),
+            }
+            for script in self.scripts
+            if kind in script.kinds
+        ]
+
     def settle(
         self, script: PlannedScript, asked: GenerationRequest, base: PreparedJob, most: int
     ) -> PreparedJob:
@@ -87,12 +101,13 @@ class Planner:
             raise RequestError(
                 "script_name", job.plan["script"], "there is no such script here any more."
             )
-        return script.plan(request, list(job.plan["args"]), self._tools(job))
+        tools = self._tools(job.options, random=bool(job.plan.get("random")))
+        return script.plan(request, list(job.plan["args"]), tools)
 
-    def _tools(self, job: PreparedJob) -> Tools:
+    def _tools(self, options: Mapping[str, Any], random: bool) -> Tools:
         catalog = self.catalog
         return Tools(
-            options=job.options,
+            options=options,
             lists=Lists(
                 checkpoints=tuple(info.title for info in catalog.checkpoints()),
                 vaes=tuple(info.name for info in catalog.vaes()),
@@ -103,7 +118,7 @@ class Planner:
             keep_picture=self._keep,
             read_picture=lambda ref: open_picture(self.inputs.path(ref).read_bytes(), "image"),
             interrogate=self.interrogate,
-            seed_was_random=bool(job.plan and job.plan.get("random")),
+            seed_was_random=random,
         )
 
     def _keep(self, image: Image.Image) -> str:

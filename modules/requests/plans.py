@@ -131,6 +131,8 @@ class PlannedScript:
 
     Raises ``RequestError`` at its first step when the arguments do not fit."""
     kinds: tuple[str, ...] = ("txt2img", "img2img")
+    details: Callable[[str, Tools], dict[str, Any]] = lambda kind, tools: {}
+    """What the page needs beside the arguments, by tab: lists to choose values from."""
 
     @property
     def name(self) -> str:

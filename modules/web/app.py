@@ -48,6 +48,7 @@ from modules.web.rest.models import model_router
 from modules.web.rest.pictures import picture_router
 from modules.web.rest.provenance import provenance_router
 from modules.web.rest.replay import replay_router
+from modules.web.rest.scripts import script_router
 from modules.web.rest.settings import settings_router
 from modules.web.rest.stopping import stop_router
 from modules.web.rest.term_lists import term_list_router
@@ -70,6 +71,7 @@ ROUTERS = (
     generation_router,
     extras_router,
     list_router,
+    script_router,
     settings_router,
     stop_router,
     model_router,

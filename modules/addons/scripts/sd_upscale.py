@@ -74,6 +74,11 @@ def _tile(request: GenerationRequest, ref: str, seed: int) -> GenerationRequest:
     )
 
 
+def known_upscalers(tools: Tools) -> tuple[str, ...]:
+    """No upscaler and all those of pictures, as the control lists them."""
+    return ("None", *(name for name in tools.lists.upscalers if name != "None"))
+
+
 def _checked(values: list[Any], request: GenerationRequest, tools: Tools) -> tuple[int, str, float]:
     overlap, upscaler, factor = values
     try:
@@ -87,7 +92,7 @@ def _checked(values: list[Any], request: GenerationRequest, tools: Tools) -> tup
             values,
             "SD upscale: an overlap below the tile's sides, a scale factor of 1 to 8.",
         )
-    known = ("None", *(name for name in tools.lists.upscalers if name != "None"))
+    known = known_upscalers(tools)
     if isinstance(upscaler, int) and not isinstance(upscaler, bool) and 0 <= upscaler < len(known):
         return overlap, known[upscaler], factor
     for name in known:
@@ -107,4 +112,5 @@ SD_UPSCALE = PlannedScript(
     ),
     plan,
     kinds=("img2img",),
+    details=lambda kind, tools: {"choices": {"2": list(known_upscalers(tools))}},
 )

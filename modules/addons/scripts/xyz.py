@@ -287,4 +287,14 @@ def _controls() -> tuple[ScriptArgument, ...]:
     )
 
 
-XYZ_PLOT = PlannedScript("X/Y/Z plot", _controls(), plan)
+def _details(kind: str, tools: Tools) -> dict[str, Any]:
+    """The axes of a tab with the values that can be chosen."""
+    return {
+        "axes": [
+            {"label": axis.label, "choices": list(axis.choices(tools)) if axis.choices else []}
+            for axis in axes_for(kind)
+        ]
+    }
+
+
+XYZ_PLOT = PlannedScript("X/Y/Z plot", _controls(), plan, details=_details)

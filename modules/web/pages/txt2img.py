@@ -19,6 +19,7 @@ from modules.web.pages.parts import (
     prompt,
     refiner,
     sampler,
+    script,
     seed,
 )
 from modules.web.pages.parts.switch import Switch
@@ -51,6 +52,7 @@ def build(context: Any) -> Txt2ImgTab:
                 size = dimensions.build(TAB, values)
                 seeds = seed.build(TAB)
                 faces = detailer.build(TAB)
+                script.build(TAB)
                 overridden = overrides.build(TAB)
         with gr.Column(
             scale=7, min_width=340, elem_id=f"{TAB}_output", elem_classes=["easel-sticky"]

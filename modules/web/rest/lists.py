@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import APIRouter
@@ -13,6 +14,7 @@ from modules.catalog.restorers import list_restorers
 from modules.catalog.text_widths import text_widths
 from modules.catalog.upscalers import UpscalerInfo
 from modules.requests.latent_upscaling import LATENT_UPSCALINGS
+from modules.requests.plans import PlannedScript
 from modules.requests.samplers import SAMPLERS, SCHEDULERS
 from modules.requests.scripts import SCRIPTS, Script
 from modules.web.context import AppContext
@@ -37,8 +39,9 @@ def list_router(context: AppContext) -> APIRouter:
     constant("/schedulers", [scheduler_row(scheduler) for scheduler in SCHEDULERS], "Schedulers")
     modes = [{"name": entry.name} for entry in LATENT_UPSCALINGS]
     constant("/latent-upscale-modes", modes, "Latent upscaling")
-    constant("/scripts", script_names(), "Names of scripts")
-    constant("/script-info", [script_row(script) for script in SCRIPTS], "Controls of scripts")
+    scripts = [*SCRIPTS, *planned_scripts(context)]
+    constant("/scripts", script_names(scripts), "Names of scripts")
+    constant("/script-info", [script_row(script) for script in scripts], "Controls of scripts")
     constant("/extensions", [], "Extensions")
 
     @router.get("/upscalers")
@@ -151,19 +154,26 @@ def realesrgan_row(info: UpscalerInfo) -> dict[str, Any]:
     return {"name": info.name, "path": path, "scale": info.scale}
 
 
-def script_names() -> dict[str, list[str]]:
+def planned_scripts(context: AppContext) -> list[PlannedScript]:
+    """The scripts that make one job of many units."""
+    planner = context.jobs.preparer.planner
+    return [] if planner is None else list(planner.scripts)
+
+
+def script_names(scripts: Iterable[Script | PlannedScript]) -> dict[str, list[str]]:
     """Names of scripts by tab."""
+    scripts = list(scripts)
     return {
-        kind: [script.name for script in SCRIPTS if kind in script.kinds]
+        kind: [script.name for script in scripts if kind in script.kinds]
         for kind in ("txt2img", "img2img")
     }
 
 
-def script_row(script: Script) -> dict[str, Any]:
+def script_row(script: Script | PlannedScript) -> dict[str, Any]:
     """A script's controls as A1111 lists them."""
     return {
         "name": script.name,
-        "is_alwayson": script.alwayson,
+        "is_alwayson": isinstance(script, Script) and script.alwayson,
         "is_img2img": "img2img" in script.kinds,
         "args": [argument.to_json() for argument in script.arguments],
     }

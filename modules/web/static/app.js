@@ -35,6 +35,7 @@ import "./tabs.js";
 import "./actions.js";
 import "./pausing.js";
 import "./hires.js";
+import "./script.js";
 import "./compare.js";
 import "./extras.js";
 import "./outpaint.js";

@@ -29,6 +29,7 @@ const EXTRAS = ["subseed", "subseed_strength", "seed_resize_from_w", "seed_resiz
 const pending = {};
 const current = {};
 const last = {};
+const added = {};
 const defaults = (tab, state) => state.defaults_by_tab?.[tab] ?? state.defaults;
 /** What the checkpoint in use would like to see in a tab's form. */
 export const wishes = (tab, state) => state.model_defaults_by_tab[tab] ?? {};
@@ -39,6 +40,11 @@ export const wishes = (tab, state) => state.model_defaults_by_tab[tab] ?? {};
  */
 export function prepare(tab, change) {
   last[tab] = change;
+}
+
+/** Further fields of a tab's request that no Gradio component carries: `more()` gives them. */
+export function add(tab, more) {
+  added[tab] = more;
 }
 const write = () => storage.write(KEY, { ...storage.read(KEY, {}), ...current });
 const save = debounce(write, 300);
@@ -96,7 +102,7 @@ export async function submit(tab, names, list) {
   button?.classList.add("sending");
   try {
     const { overrides } = await page.state();
-    const plain = request(tab, fields, overrides);
+    const plain = { ...request(tab, fields, overrides), ...added[tab]?.() };
     const asked = last[tab] ? await last[tab](plain, fields) : plain;
     if (asked === null) {
       document.dispatchEvent(new CustomEvent("easel:refused", { detail: { tab } }));
