@@ -59,6 +59,7 @@ def _locked(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=0.2, check_same_thread=False)
     try:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode=MEMORY")  # a full disk is no reason not to start
         connection.execute("BEGIN EXCLUSIVE")
     except sqlite3.Error:
         connection.close()

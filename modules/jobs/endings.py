@@ -14,6 +14,7 @@ from modules.jobs.fanout import Fanout, Subscription
 from modules.jobs.leftovers import remove_leftovers
 from modules.jobs.paused_states import FOLDER, PausedStates
 from modules.jobs.records import DONE, FAILED, FINISHED, PARKED, PAUSED, QUEUED, JobRecord
+from modules.jobs.results import ResultKeeper
 from modules.jobs.run import Ending, JobRun
 from modules.jobs.storage import StorageWatch
 from modules.jobs.store import JobStore
@@ -36,11 +37,13 @@ class JobEndings(QueueView):
 
     _worker: Worker
     storage: StorageWatch
+    keeper: ResultKeeper
 
     def __init__(self, store: JobStore) -> None:
         super().__init__(store)
         self.fanout = Fanout()
         self.crashes = 0
+        self._counted = False
         self._lock = threading.RLock()
         self._waiters = Waiters(self.record)
         self.states = PausedStates(store.path.parent / FOLDER)
@@ -68,8 +71,13 @@ class JobEndings(QueueView):
 
     def _recover(self) -> None:
         """Jobs that ran when the program ended wait again, or are parked after two times."""
-        self.crashes = self._count_crash()
+        if not self._counted:  # once, also where a full disk makes this the second try
+            self.crashes = self._count_crash()
+            self._counted = True
+        current = self._current.record.id if self._current is not None else None
         for record in reversed(self.store.running()):
+            if record.id == current:
+                continue  # what the last run left is taken up late, after a full disk
             if record.attempts >= MAX_ATTEMPTS:
                 self._finish_row(
                     record.id,
@@ -81,9 +89,12 @@ class JobEndings(QueueView):
                 log.info("job %s was running when the program ended; it waits again", record.id)
                 self._requeue_first(record)
 
-        for job_id in lost_from_memory(self.store):
-            log.info("job %s is run again: its pictures were in memory alone", job_id)
-            self.store.update(job_id, state=QUEUED, attempts=0, finished=None, error=None)
+        for image in lost_from_memory(self.store):
+            if self.keeper.in_memory(image.id) is not None:
+                continue
+            log.info("job %s is run again: its pictures were in memory alone", image.job)
+            self.store.update(image.job, state=QUEUED, attempts=0, finished=None, error=None)
+            self.store.forget_image(image.id)
 
     def _count_crash(self) -> int:
         """How often in a row the program died while a job ran."""

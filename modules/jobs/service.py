@@ -96,6 +96,7 @@ class JobService(JobPausing):
         store.troubled = keeper.troubled = self.storage.report
         self._unsubscribe: Callable[[], None] | None = None
         self._stopped = False
+        self._recovered = False
         self._tidied = time.monotonic()
 
     # ---- life
@@ -105,10 +106,11 @@ class JobService(JobPausing):
         self._unsubscribe = self.backend.subscribe(self._on_engine_event)
         with suppress(sqlite3.OperationalError):  # a full disk; the next start tries again
             self.store.forget_finished(KEPT_JOBS)
-        self._recover()
-        unfinished = (*self.store.waiting(), *self.store.paused())
-        self.states.tidy(record.id for record in unfinished)
-        self._pause_after_crash()
+        try:
+            self._take_up()
+        except sqlite3.OperationalError as error:
+            log.warning("what the last run left cannot be taken up yet: %s", error)
+            self.storage.report(error)
         self.storage.start()
         self.backend.start()
         self._worker.start()
@@ -351,6 +353,19 @@ class JobService(JobPausing):
 
     # ---- the disk
 
+    def _take_up(self) -> None:
+        """What the last run left.
+
+        Raises:
+            sqlite3.OperationalError: the disk is full; it is tried again when there is room.
+        """
+        with self._lock:
+            self._recover()
+            self._recovered = True
+        unfinished = (*self.store.waiting(), *self.store.paused())
+        self.states.tidy(record.id for record in unfinished)
+        self._pause_after_crash()
+
     def _recover_unwritten(self) -> None:
         """Write what the disk refused before.
 
@@ -358,6 +373,8 @@ class JobService(JobPausing):
             ImageSaveError, sqlite3.OperationalError: it still refuses.
         """
         self.store.write_unwritten()
+        if not self._recovered:
+            self._take_up()
         with self._lock:
             self._store_endings()
         arrived: dict[str, None] = {}

@@ -161,7 +161,7 @@ class StorageWatch:
     def look(self) -> None:
         """Write what waits, and see whether there is room; the queue stops or goes on by that."""
         with self._looking:
-            self._set(self._low() or self._still_refused())
+            self._set(self._still_refused() or self._low())
 
     def _still_refused(self) -> Trouble | None:
         """What keeps us from writing what waits, or from writing at all after a failure."""

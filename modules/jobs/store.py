@@ -73,7 +73,10 @@ class DatabaseUnusable(OSError):  # noqa: N818 - reads as what happened
     """A file of the queue cannot be opened or written; the message names it."""
 
     def __init__(self, path: Path, error: sqlite3.Error) -> None:
-        super().__init__(f"{path} cannot be used ({error}); make it a writable file or remove it")
+        cure = "make it a writable file or remove it"
+        if "full" in str(error):
+            cure = "make room on the disk"
+        super().__init__(f"{path} cannot be used ({error}); {cure}")
 
 
 class JobStore(ImageRows):
@@ -104,7 +107,7 @@ class JobStore(ImageRows):
             return self._connect()
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
-                raise
+                return self._connect_without_room(error)
             log.error("%s is damaged: %s", self.path.name, error)
             aside = set_aside(self.path)
             if aside is None:
@@ -114,16 +117,29 @@ class JobStore(ImageRows):
             self._damaged(Damage(self.path.name, aside.name, READABLE if saved else ANEW))
             return connection
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect_without_room(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+        """A file that is there can be read on a full disk, if nothing has to be made beside it."""
+        if not self.path.is_file() or not self.path.stat().st_size:
+            raise error
+        log.warning("%s is opened without the file beside it: %s", self.path.name, error)
+        try:
+            return self._connect(alone=True)
+        except sqlite3.Error:
+            raise error from None
+
+    def _connect(self, *, alone: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, timeout=10, isolation_level=None, check_same_thread=False
         )
         try:
+            if alone:
+                connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.executescript(SCHEMA)
             connection.executescript(uses.SCHEMA)
-            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            if connection.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             check_whole(connection)
         except sqlite3.Error:
             connection.close()

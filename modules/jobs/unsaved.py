@@ -94,12 +94,9 @@ class Home:
         return kept
 
 
-def lost_from_memory(store: JobStore) -> list[str]:
-    """Jobs of pictures that were in memory alone when the program ended, whose records go.
+def lost_from_memory(store: JobStore) -> list[ImageRecord]:
+    """Pictures that were in memory alone when the program ended.
 
-    Such a job can be run again: it gives the same pictures.
+    Their jobs can be run again and give the same pictures.
     """
-    lost = [image for image in store.unsaved_images() if not image.path]
-    for image in lost:
-        store.forget_image(image.id)
-    return list(dict.fromkeys(image.job for image in lost))
+    return [image for image in store.unsaved_images() if not image.path]

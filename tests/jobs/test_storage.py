@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+import subprocess
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from modules.cli.progress import ProgressView
+from modules.cli.run import carry_out
 from modules.gallery import read_image_info
 from modules.jobs.records import DONE, QUEUED, RUNNING
 from modules.jobs.storage import LOW, Trouble
+from modules.settings.flags import parse_flags
+from modules.web.compose import build_context
 from tests.jobs.conftest import Painter, ask
 
 WAIT = 20
@@ -29,11 +38,15 @@ def block(paths):
     return folder
 
 
-def fill(jobs, table):
+def fill(jobs):
     """Let the queue's file refuse as a full disk does, until the returned function is called."""
     with sqlite3.connect(jobs.store.path) as connection:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
     jobs.store._connection.execute(f"PRAGMA max_page_count={pages}")
+    # The pages that are there already may take a little more.
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        for n in range(1000):
+            jobs.store.set_flag(f"x{n}", "y" * 4000)
     return lambda: jobs.store._connection.execute("PRAGMA max_page_count=1000000")
 
 
@@ -136,11 +149,7 @@ def test_a_queue_on_a_full_disk_still_delivers_and_is_written_later(make_service
     first = jobs.submit(ask(n_iter=3))
     assert painter.reached.wait(WAIT)
     second = jobs.submit(ask())
-    room = fill(jobs, "job_images")
-    # The pages that are there already may take a little more: fill them.
-    with pytest.raises(sqlite3.OperationalError, match="full"):
-        for n in range(1000):
-            jobs.store.set_flag(f"x{n}", "y" * 4000)
+    room = fill(jobs)
     painter.gate.set()
     record = jobs.wait(first, WAIT)
     assert record.state == DONE
@@ -184,9 +193,7 @@ def crashed(make_service, times, **options):
     if options:
         jobs.options.set_many(options)
     job_id = jobs.submit(ask())
-    for _ in range(times):
-        jobs.store.update(job_id, state=RUNNING)
-        jobs._recover()
+    jobs.store.set_flag("crashes", str(times))
     jobs.store.update(job_id, state=RUNNING)
     jobs.store.close()
     return make_service(Painter()), job_id
@@ -226,3 +233,66 @@ def test_a_program_without_a_page_never_waits(make_service, paths):
         assert all("txt2img-images" in record.error for record in records)
     finally:
         jobs.stop()
+
+
+def test_a_start_on_a_full_disk_takes_the_last_run_up_when_there_is_room(make_service):
+    jobs = make_service(start=False)
+    job_id = jobs.submit(ask())
+    jobs.store.update(job_id, state=RUNNING)
+    room = fill(jobs)
+    jobs.start(load_first=False)
+    try:
+        assert jobs.storage.to_json()["code"] == "disk_full"
+        assert jobs.record(job_id).state == RUNNING
+        room()
+        assert jobs.wait(job_id, WAIT).state == DONE
+        assert jobs.notices.to_json() == []
+    finally:
+        jobs.stop()
+
+
+@pytest.mark.full
+def test_the_program_starts_where_not_one_byte_is_free(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
+    if not sys.platform.startswith("linux") or subprocess.run(mount, check=False).returncode:
+        pytest.skip("a small disk can be mounted by root alone, on Linux")
+    flags = parse_flags(["--data-dir", str(disk / "data"), "--no-hashing"])
+    try:
+        context = build_context(flags)
+        context.jobs.pause_all()
+        waits = context.jobs.submit(ask())
+        context.jobs.stop()
+        context.lock.release()
+        with suppress(OSError), (disk / "filler").open("ab", buffering=0) as filler:
+            while filler.write(b"x" * 4096):
+                pass
+        context = build_context(flags)
+        context.jobs.storage.look()
+        assert context.jobs.record(waits).state == QUEUED
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            context.jobs.submit(ask())
+        (disk / "filler").unlink()
+        assert context.jobs.submit(ask())
+        context.jobs.stop()
+        context.lock.release()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_command_says_where_an_unsaved_picture_is_and_fails(make_service, paths, capsys):
+    block(paths)
+    jobs = make_service(start=False)
+    jobs.storage._holds = False
+    jobs.start(load_first=False)
+    try:
+        view = ProgressView(sys.stderr, True, "prompt")
+        assert carry_out(SimpleNamespace(jobs=jobs), [ask(), ask()], view) == 1
+    finally:
+        jobs.stop()
+    said = capsys.readouterr()
+    assert said.out == ""
+    kept = re.findall(r"It is kept as (.+)\.", said.err)
+    assert len(kept) == 2
+    assert all(read_image_info(path).text for path in kept)
