@@ -34,4 +34,7 @@ def find_in(database: Path, infotext: str) -> Known | None:
     except sqlite3.Error as error:
         log.warning("%s could not be asked for the picture's job: %s", database.name, error)
         return None
-    return None if job is None else Known(image, job[0], json_object(job[1]), json_object(job[2]))
+    prepared = {} if job is None else json_object(job[1])
+    if not prepared or prepared.get("plan"):
+        return None
+    return Known(image, job[0], prepared, json_object(job[2]))

@@ -83,7 +83,10 @@ class Replays:
         image = self._jobs.store.image(image_id)
         if image is None:
             raise UnknownJob(image_id)
-        return self._again(self._known(image), {"image": image.id}, {}, client)
+        known = self._known(image)
+        if known is None:
+            return self._by_text(image.infotext, {"image": image.id}, {}, client)
+        return self._again(known, {"image": image.id}, {}, client)
 
     def of_file(self, data: bytes, client: str = "ui") -> str:
         """Make the picture of a file again, from what its text says or from the job that it knows.
@@ -104,8 +107,14 @@ class Replays:
         known = self._find(text)
         if known is not None:
             return self._again(known, {**told, "image": known.image.id}, inputs, client)
+        return self._by_text(text, told, inputs, client)
+
+    def _by_text(
+        self, text: str, told: dict[str, Any], inputs: Mapping[str, str], client: str
+    ) -> str:
+        """Make what an infotext describes."""
         request = self._request_of(text)
-        told |= {"text": text}
+        told = {**told, "text": text}
         return self._jobs.submit_settled(
             lambda job_id: _with(self._settled(request, text, job_id, client), told, inputs),
             client,
@@ -144,8 +153,11 @@ class Replays:
         image = self._jobs.store.image_with_text(text)
         return None if image is None else self._known(image)
 
-    def _known(self, image: ImageRecord) -> Known:
+    def _known(self, image: ImageRecord) -> Known | None:
+        """The job of a picture; None for one that a script planned: its units are not stored."""
         record = self._jobs.record(image.job)
+        if record.prepared.get("plan"):
+            return None
         return Known(image, record.kind, record.prepared, record.facts)
 
     def _again(

@@ -12,7 +12,12 @@ from modules.engine.generation.finishing import Finisher
 from modules.engine.generation.hooks import BatchState, HookPoint, Hooks
 from modules.engine.generation.job_models import JobModels
 from modules.engine.generation.ledger import Ledger
-from modules.engine.generation.pause_state import PauseState, Position, versions
+from modules.engine.generation.pause_state import (
+    PauseState,
+    Position,
+    fingerprint,
+    versions,
+)
 from modules.engine.generation.repaint import Repainter
 from modules.engine.generation.spec import BatchSpec, GenerationSpec
 from modules.engine.generation.task import PassTask, Sampled, Start
@@ -89,6 +94,7 @@ class PictureJob(ABC):
         position = Position(
             self._spec.job,
             str(facts["model_hash"]),
+            fingerprint(context.prepared),
             context.journal.iteration,
             context.ledger.pictures,
             rungs,

@@ -75,6 +75,8 @@ class Position:
 
     job: str
     model_hash: str
+    fingerprint: str = ""
+    """Of what is painted; a job that a script plans paints one thing after another."""
     iteration: int = 0
     """The batch to go on with, from 0."""
     pictures: int = 0
@@ -145,7 +147,7 @@ class PauseState:
         )
 
     @classmethod
-    def from_file(cls, path: Path, job: str, model_hash: str) -> PauseState:
+    def from_file(cls, path: Path, prepared: PreparedJob, model_hash: str) -> PauseState:
         """The state of a job, checked to belong to it and to its checkpoint.
 
         Raises:
@@ -155,11 +157,19 @@ class PauseState:
             state = cls.from_bytes(path.read_bytes())
         except OSError as error:
             raise UnusableState(f"it cannot be read ({error.strerror})") from error
-        if state.position.job != job:
+        if (state.position.job, state.position.fingerprint) != (prepared.id, fingerprint(prepared)):
             raise UnusableState("it belongs to another job")
         if state.position.model_hash != model_hash:
             raise UnusableState("the checkpoint is another one now")
         return state
+
+
+def fingerprint(prepared: PreparedJob) -> str:
+    """The same for the same pictures."""
+    lists = prepared.all_prompts, prepared.all_negative_prompts
+    seeds = prepared.all_seeds, prepared.all_subseeds
+    told = json.dumps([prepared.kind, prepared.request, *lists, *seeds], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def versions(device: str) -> dict[str, str]:
@@ -176,7 +186,7 @@ def state_to_go_on(
     if not path:
         return None
     try:
-        state = PauseState.from_file(Path(path), prepared.id, model_hash)
+        state = PauseState.from_file(Path(path), prepared, model_hash)
     except UnusableState as error:
         sentence = f"What was kept of the paused job cannot be used: {error}. It began again."
         emit(Warning_(prepared.id, sentence))

@@ -20,6 +20,7 @@ from modules.engine.generation.pause_state import (
     PauseState,
     Position,
     UnusableState,
+    fingerprint,
 )
 from modules.engine.runner import Engine
 from modules.engine.sampling import SamplerStep
@@ -309,17 +310,18 @@ def test_a_damaged_state_begins_the_job_again_with_a_note(
 
 
 def test_a_state_serves_only_its_own_job_and_checkpoint(studio: Studio, tmp_path: Path) -> None:
-    position = Position("job", "0123456789")
-    state = PauseState(position)
+    prepared = studio.prepare()
+    state = PauseState(Position(prepared.id, "0123456789", fingerprint(prepared)))
     path = tmp_path / "state"
     path.write_bytes(state.to_bytes())
-    assert PauseState.from_file(path, "job", "0123456789") == state
-    with pytest.raises(UnusableState, match="another job"):
-        PauseState.from_file(path, "other", "0123456789")
+    assert PauseState.from_file(path, prepared, "0123456789") == state
+    for other in (studio.prepare(), replace(prepared, all_seeds=[8])):
+        with pytest.raises(UnusableState, match="another job"):
+            PauseState.from_file(path, other, "0123456789")
     with pytest.raises(UnusableState, match="checkpoint is another"):
-        PauseState.from_file(path, "job", "9876543210")
+        PauseState.from_file(path, prepared, "9876543210")
     with pytest.raises(UnusableState, match="cannot be read"):
-        PauseState.from_file(tmp_path / "none", "job", "0123456789")
+        PauseState.from_file(tmp_path / "none", prepared, "0123456789")
 
 
 def test_a_state_keeps_every_bit() -> None:
@@ -328,7 +330,7 @@ def test_a_state_keeps_every_bit() -> None:
     half = HalfWalk(step, [7, torch.arange(5, dtype=torch.uint8)], 9, ("cfg",), True, False)
     finished = FinishedWalk(x.half(), ("early",), True, {"NGMS": 0.1})
     state = PauseState(
-        Position("job", "", 2, 5, ("16 bits",), {"torch": "2"}),
+        Position("job", "", "", 2, 5, ("16 bits",), {"torch": "2"}),
         {(0, 2, 1): finished},
         ((1, 2, 1), half),
     )
