@@ -14,18 +14,27 @@ import time
 from pathlib import Path
 from typing import Any
 
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _umask()
+"""Asked once, while there is one thread: asking changes it for a moment."""
 STALE_SECONDS = 3600.0
 """No write takes longer."""
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replace ``path`` by ``data`` in one step.
+def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Replace ``path`` by ``data`` in one step; a private file is the owner's alone throughout.
 
     Raises:
         OSError: the folder is missing or not writable, or the disk is full; the old file stays.
     """
-    temporary = _write_temporary(path, data)
+    temporary = _write_temporary(path, data, private=private)
     try:
         os.replace(temporary, path)
     except OSError:
@@ -55,19 +64,19 @@ def write_new(path: Path, data: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
     """Replace ``path`` by ``text`` in UTF-8; lone surrogates become question marks."""
-    write_bytes(path, text.encode("utf-8", errors="replace"))
+    write_bytes(path, text.encode("utf-8", errors="replace"), private=private)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, private: bool = False) -> None:
     """Replace ``path`` by ``value`` as indented JSON.
 
     Raises:
         ValueError: ``value`` holds NaN or an infinity, which are not JSON.
     """
     text = json.dumps(value, indent=4, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
+    write_text(path, text + "\n", private=private)
 
 
 def remove_stale(folder: Path, seconds: float = STALE_SECONDS) -> int:
@@ -84,7 +93,7 @@ def remove_stale(folder: Path, seconds: float = STALE_SECONDS) -> int:
     return removed
 
 
-def _write_temporary(path: Path, data: bytes) -> Path:
+def _write_temporary(path: Path, data: bytes, *, private: bool = False) -> Path:
     descriptor, name = tempfile.mkstemp(
         dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".tmp"
     )
@@ -94,7 +103,8 @@ def _write_temporary(path: Path, data: bytes) -> Path:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        _give_usual_permissions(temporary)
+        if not private:
+            _give_usual_permissions(temporary)
     except BaseException:
         _remove_quietly(temporary)
         raise
@@ -117,9 +127,7 @@ def _give_usual_permissions(path: Path) -> None:
     """mkstemp makes files private (0600); results follow the user's umask like other files."""
     if os.name != "posix":
         return
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)
+    path.chmod(0o666 & ~_UMASK)
 
 
 def _sync_folder(folder: Path) -> None:

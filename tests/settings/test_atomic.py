@@ -93,3 +93,9 @@ def test_a_killed_writer_leaves_the_old_or_the_new_file_never_a_part(tmp_path):
             content = path.read_bytes()
             assert len(content) == 400_000
             assert len(set(content)) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_private_file_is_the_owners_alone(tmp_path):
+    atomic.write_json(tmp_path / "tokens.json", {}, private=True)
+    assert (tmp_path / "tokens.json").stat().st_mode & 0o777 == 0o600

@@ -67,9 +67,8 @@ class TokenStore:
         with self._lock:
             kept = self._read()
             kept[site] = plain
-            write_json(self.file, {key: value for key, value in kept.items() if value})
-            if os.name == "posix":
-                self.file.chmod(0o600)
+            known = {key: value for key, value in kept.items() if value}
+            write_json(self.file, known, private=True)
 
     def _read(self) -> dict[str, str]:
         try:
