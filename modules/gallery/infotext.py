@@ -40,6 +40,12 @@ MAX_LENGTH = 2_000_000
 MAX_KEYS = 5000
 
 _KEY = re.compile(r"[^\W_][\w \-/().+]*")
+_ENDS = re.compile(r"[ \t]*(?:,|\Z)")
+"""What follows a value."""
+_DECODER = json.JSONDecoder()
+MAX_BARE = 20_000
+"""Characters of a JSON value without quotes. Python says where JSON is wrong by counting the lines
+before it: thousands of wrong values in one long text took minutes."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _BARE_UNSAFE = re.compile(r'[,:\n\r\u2028\u2029\x85]|^\s|\s$|^"|^$')
 
@@ -206,7 +212,7 @@ def _split_prompts(lines: list[str], prompt_lines: str | None) -> tuple[str, str
 def _read_value(line: str, position: int) -> tuple[str, int]:
     """The value that begins at `position`, and where the next entry may begin."""
     quoted = _QUOTED.match(line, position)
-    if quoted is not None and line[quoted.end() :].lstrip(" \t")[:1] in ("", ","):
+    if quoted is not None and _ENDS.match(line, quoted.end()):
         return _unquote(quoted.group()), _next_comma(line, quoted.end()) + 1
     if line[position : position + 1] in ("[", "{"):
         found = _read_json(line, position)
@@ -218,13 +224,15 @@ def _read_value(line: str, position: int) -> tuple[str, int]:
 
 def _read_json(line: str, position: int) -> tuple[str, int] | None:
     """A bare JSON list or object, as CivitAI writes its resources."""
+    piece = line[position : position + MAX_BARE]
     try:
-        _, end = json.JSONDecoder().raw_decode(line, position)
+        _, length = _DECODER.raw_decode(piece)
     except (ValueError, RecursionError):
         return None
-    if line[end:].lstrip(" \t")[:1] not in ("", ","):
+    end = position + length
+    if not _ENDS.match(line, end):
         return None
-    return line[position:end], _next_comma(line, end) + 1
+    return piece[:length], _next_comma(line, end) + 1
 
 
 def _unquote(text: str) -> str:
