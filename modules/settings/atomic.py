@@ -11,6 +11,7 @@ import os
 import re
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,13 @@ def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
     Raises:
         OSError: the folder is missing or not writable, or the disk is full; the old file stays.
     """
-    temporary = _write_temporary(path, data, private=private)
-    try:
-        os.replace(temporary, path)
-    except OSError:
-        _remove_quietly(temporary)
-        raise
+    with _named(path):
+        temporary = _write_temporary(path, data, private=private)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            _remove_quietly(temporary)
+            raise
     _sync_folder(path.parent)
 
 
@@ -56,11 +58,12 @@ def write_new(path: Path, data: bytes) -> None:
     """
     if path.exists():
         raise FileExistsError(str(path))
-    temporary = _write_temporary(path, data)
-    try:
-        _claim_name(temporary, path)
-    finally:
-        _remove_quietly(temporary)
+    with _named(path):
+        temporary = _write_temporary(path, data)
+        try:
+            _claim_name(temporary, path)
+        finally:
+            _remove_quietly(temporary)
     _sync_folder(path.parent)
 
 
@@ -93,6 +96,16 @@ def remove_stale(folder: Path, seconds: float = STALE_SECONDS) -> int:
     return removed
 
 
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors name the file that was meant, not the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
 def _write_temporary(path: Path, data: bytes, *, private: bool = False) -> Path:
     descriptor, name = tempfile.mkstemp(
         dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".tmp"
@@ -120,7 +133,11 @@ def _claim_name(temporary: Path, path: Path) -> None:
     except (OSError, NotImplementedError, AttributeError):
         reservation = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         os.close(reservation)
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            _remove_quietly(path)
+            raise
 
 
 def _give_usual_permissions(path: Path) -> None:

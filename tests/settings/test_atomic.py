@@ -99,3 +99,10 @@ def test_a_killed_writer_leaves_the_old_or_the_new_file_never_a_part(tmp_path):
 def test_a_private_file_is_the_owners_alone(tmp_path):
     atomic.write_json(tmp_path / "tokens.json", {}, private=True)
     assert (tmp_path / "tokens.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_error_names_the_file_that_was_meant(tmp_path):
+    for write in (atomic.write_bytes, atomic.write_new):
+        with pytest.raises(OSError) as caught:
+            write(tmp_path / "no" / "a.bin", b"x")
+        assert caught.value.filename == str(tmp_path / "no" / "a.bin")
