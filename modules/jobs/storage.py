@@ -201,7 +201,7 @@ class StorageWatch:
             return
         self._show()
         if trouble is not None and (before is None or before.code != trouble.code):
-            log.warning("%s%s", trouble.sentence, _WAITS)
+            log.warning("%s%s", trouble.sentence, _WAITS if self._holds else "")
         elif trouble is None:
             log.info("results can be kept again; the queue goes on")
         self._changed()
