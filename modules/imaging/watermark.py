@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 MIN_PIXELS = 256 * 256
 """Smaller pictures hold too few copies; the package refuses them too."""
-MAX_PIXELS = 100_000_000
-"""Larger pictures are not searched."""
+MIN_BLOCKS = 512
+"""Of 8x8 pixels: very narrow pictures have few whole ones."""
+READ_PIXELS = 8_000_000
+"""A mark is read from so much of a picture's top: a part holds copies enough."""
 MAX_BYTES = 16
 DEFAULT_TEXT = "Easel AI"
 DEFAULT_METHOD = "dwtDctSvd"
@@ -102,7 +104,7 @@ def embed(
     import numpy as np
 
     check_text(text)
-    if image.width * image.height < MIN_PIXELS:
+    if not _holds_a_mark(image):
         return None
     bits = np.array(_bits_of(text.encode("utf-8")))
     original = np.asarray(image.convert("RGB"))
@@ -121,11 +123,13 @@ def embed(
 
 def find_mark(image: Image.Image, texts: Iterable[str] = (DEFAULT_TEXT,)) -> Found | None:
     """The mark in a picture: one of our ``texts``, or another program's; None without any."""
-    if not MIN_PIXELS <= image.width * image.height <= MAX_PIXELS:
+    if not _holds_a_mark(image):
         return None
     import numpy as np
 
-    blocks = bands_of(np.asarray(image.convert("RGB")))
+    rows = max(8 * MIN_BLOCKS // (image.width // 8), READ_PIXELS // image.width) // 8 * 8 + 8
+    top = image.crop((0, 0, image.width, min(rows, image.height)))
+    blocks = bands_of(np.asarray(top.convert("RGB")))
     ours = [(text, Mark.of_text("Easel", text)) for text in dict.fromkeys(texts) if text]
     marks = ours + [("", mark) for mark in OTHERS]
     best: Found | None = None
@@ -138,6 +142,11 @@ def find_mark(image: Image.Image, texts: Iterable[str] = (DEFAULT_TEXT,)) -> Fou
             if right >= _needed(len(mark.bits)) and better:
                 best = found
     return best
+
+
+def _holds_a_mark(image: Image.Image) -> bool:
+    blocks = (image.width // 8) * (image.height // 8)
+    return image.width * image.height >= MIN_PIXELS and blocks >= MIN_BLOCKS
 
 
 def _shifted(pixels: np.ndarray, shift: np.ndarray) -> np.ndarray:

@@ -42,8 +42,8 @@ def bands_of(pixels: np.ndarray) -> np.ndarray:
     # OpenCV's conversion with its rounding: the package reads pictures so.
     plane = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2YUV)[..., 1]
     height, width = (side // 8 * 8 for side in plane.shape)
-    whole = plane[:height, :width].astype(np.float64)
-    band = whole.reshape(height // 2, 2, width // 2, 2).sum((1, 3)) / 2
+    fours = plane[:height, :width].reshape(height // 2, 2, width // 2, 2)
+    band = fours.sum((1, 3), dtype=np.uint16) / 2
     return band.reshape(height // 8, 4, width // 8, 4).swapaxes(1, 2).reshape(-1, 4, 4)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from modules.imaging import watermark
 from modules.imaging.watermark import DEFAULT_TEXT, MAX_BYTES, embed, find_mark
 from modules.imaging.watermark_methods import METHODS
 
@@ -105,3 +106,18 @@ def test_another_text_is_not_taken_for_ours():
     marked = embed(painted(4), "我的画")
     assert find_mark(marked) is None
     assert find_mark(marked, ["Easel AI", "我的画"]).text == "我的画"
+
+
+def test_a_large_picture_is_read_from_its_top(monkeypatch):
+    monkeypatch.setattr(watermark, "READ_PIXELS", 256 * 256)
+    marked = embed(painted(5, 512))
+    assert find_mark(marked).text == DEFAULT_TEXT
+    monkeypatch.setattr(watermark, "READ_PIXELS", 1)
+    assert find_mark(marked).text == DEFAULT_TEXT, "so many rows are always read"
+
+
+@pytest.mark.parametrize("size", [(70_000, 1), (1, 70_000), (9_000, 8), (10_000, 20), (66_000, 16)])
+def test_narrow_pictures_are_no_trouble(size):
+    image = Image.new("RGB", size, "#445566")
+    marked = embed(image)
+    assert find_mark(image if marked is None else marked) is None or marked is not None

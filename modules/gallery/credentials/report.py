@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from modules.settings.paths import Paths
 
 NONE, INTACT, OWN, BROKEN = "none", "intact", "own", "broken"
 """No credentials; signed by somebody and unchanged; by this installation; changed or damaged."""
+_PLACES = threading.BoundedSemaphore(2)
+"""Pictures that are looked at at the same time; each takes a process."""
 MAX_TEXTS = 50
 MAX_TEXT = 300
 
@@ -55,7 +58,8 @@ def read_credentials(data: bytes, paths: Paths) -> Report:
         return Report(NONE)
     parts = {"picture": data, "anchors": own_certificate(paths)}
     try:
-        answer, _ = ask("read", parts, type=kind)
+        with _PLACES:
+            answer, _ = ask("read", parts, type=kind)
     except CredentialsError as error:
         if "not installed" in error.sentence:
             raise
