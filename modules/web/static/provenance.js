@@ -44,12 +44,12 @@ function told({ credentials, watermark }) {
       ["actions", credentials.actions.map(action).join(", ")],
       ["problems", credentials.problems.join(", ")],
     );
-  const body = rows
-    .filter(([, value]) => value)
-    .map(([name, value]) =>
-      h("tr", { dataset: { name } }, h("th", { scope: "row" }, t(`provenance.row_${name}`)), h("td", {}, value)),
-    );
-  return [verdict, h("table", {}, h("tbody", {}, ...body))];
+  const shown = rows.filter(([, value]) => value);
+  const pairs = shown.flatMap(([name, value]) => [
+    h("dt", {}, t(`provenance.row_${name}`)),
+    h("dd", { dataset: { name } }, value),
+  ]);
+  return [verdict, h("dl", {}, ...pairs)];
 }
 
 function action(name) {
