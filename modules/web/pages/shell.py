@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 from modules.web.pages import assets
@@ -86,6 +87,7 @@ class _Rewriter:
 _REPLACED = (b"content-length", b"cache-control", b"vary")
 
 
+@lru_cache(maxsize=4)
 def rewrite(page: str, root: str, language: str, theme: str = "dark", scripts: str = "") -> str:
     """Gradio's page with our head: language, colours, our styles and scripts first."""
     tag = html.escape(language)
