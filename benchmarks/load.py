@@ -13,6 +13,7 @@ import itertools
 import json
 import math
 import random
+import re
 import subprocess
 import sys
 import time
@@ -108,11 +109,17 @@ async def _read(port: int, end: float, tally: Tally, chance: random.Random) -> N
 
 
 async def _open_page(port: int, end: float, tally: Tally, chance: random.Random) -> None:
+    seen: set[str] = set()
+
     async def ask(line: Line) -> None:
         page = await line.ask("GET", "/")
-        scripts = [part.split('"')[0] for part in page.split('"/easel/')[1:]]
-        for path in scripts:
-            await line.ask("GET", f"/easel/{path}".replace("&amp;", "&"))
+        parts = {
+            path.replace("&amp;", "&") for path in re.findall(r'(?:src|href)="(/[^"]+)"', page)
+        }
+        for path in sorted(parts - seen):  # a browser keeps what it has
+            await line.ask("GET", path)
+        seen.update(parts)
+        await line.ask("GET", "/easel/page/state")
 
     await _again_and_again(port, end, tally, chance, "pages", 5.0, ask)
 
