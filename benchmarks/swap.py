@@ -8,6 +8,7 @@ cache, and our sha256 and check for NaN, which are done once per file, are in no
   `pipe = from_single_file(...)`: as with us, the former model stays until the new one is there. The
   ratio `..._freed_first` lets diffusers drop the former model before, which costs it less memory
   and time, but leaves nothing when the load fails.
+- floor: what converting as many numbers from memory to memory costs alone, in the same run.
 - extra memory: the engine's peak during a swap over what it held before, by the file's size.
 - growth: resident memory after thirty more swaps, by that before them.
 - second visit: the engine may hold two checkpoints; going back to the one that waits.
@@ -103,6 +104,7 @@ def _swaps(
     swaps: list[Cost] = []
     loads: dict[bool, list[Cost]] = {False: [], True: []}
     extra: list[float] = []
+    floors: list[float] = []
     for file in files:
         ours.load(file, ONE)
         bare.ask(load=str(file), config=str(config), free_first=False)
@@ -113,6 +115,7 @@ def _swaps(
         if before is not None:
             extra.append(peak_resident_mb(ours.pid) - before)
         plan.say(f"swap: {swaps[-1]}")
+        floors.append(bare.ask(convert=files[0].stat().st_size // 2)["cpu_s"])
         for free_first, costs in loads.items():
             answer: dict[str, Any] = bare.ask(
                 load=str(file), config=str(config), free_first=free_first
@@ -125,6 +128,8 @@ def _swaps(
         "swap_ratio_vs_from_single_file_freed_first": freed.cpu_s / swap.cpu_s,
         "swap_ratio_on_the_clock": replacing.seconds / swap.seconds,
         "swap_cpu_s": swap.cpu_s,
+        "swap_cpu_s_least": min(cost.cpu_s for cost in swaps),
+        "swap_floor_cpu_s": min(floors),
         "from_single_file_cpu_s": replacing.cpu_s,
         "from_single_file_freed_first_cpu_s": freed.cpu_s,
         "swap_file_mb": round(size_mb),

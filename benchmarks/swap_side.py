@@ -3,6 +3,8 @@
 Reads one JSON object per line from stdin and answers each with one line. `{"make": [paths]}` writes
 random full-size files, `{"load": PATH, "config": FOLDER, "free_first": false}` replaces the
 pipeline in memory; the former one stays until the new one is there, or is let go first.
+`{"convert": NUMBERS}` answers what it costs at least to make so many numbers of 16 bits, which are
+in memory, into 32 bits in memory that has been touched before.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+SAMPLE = 128 * 1024 * 1024
+"""Numbers that are converted to see what that costs: far more than any cache holds."""
+
 
 def main() -> int:
     """Serve requests until stdin ends."""
@@ -25,6 +30,8 @@ def main() -> int:
         request = json.loads(line)
         if "make" in request:
             answer = _make(request["make"], request.get("family", "sd15"))
+        elif "convert" in request:
+            answer = _convert(request["convert"])
         else:
             answer = _load(side, request["load"], request["config"], request["free_first"])
         answers.write(json.dumps(answer) + "\n")
@@ -38,6 +45,19 @@ def _make(paths: list[str], family: str) -> dict[str, Any]:
     for seed, path in enumerate(paths):
         provide_single(Path(path), seed, family)
     return {"ok": True}
+
+
+def _convert(numbers: int) -> dict[str, Any]:
+    import torch
+
+    source = torch.ones(SAMPLE, dtype=torch.float16)
+    destination = torch.ones(SAMPLE, dtype=torch.float32)
+    costs = []
+    for _ in range(10):
+        begun = time.process_time()
+        destination.copy_(source)
+        costs.append(time.process_time() - begun)
+    return {"cpu_s": min(costs) * numbers / SAMPLE}
 
 
 def _load(side: dict[str, Any], path: str, config: str, free_first: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from modules.catalog import UnreadableModelError, safetensors_header
+from modules.catalog import UnreadableModelError, header, safetensors_header
 from tests.catalog.files import write_header, write_raw, write_tensors
 
 
@@ -214,3 +214,33 @@ def test_one_changed_byte_never_gives_anything_but_a_consistent_header(
     except UnreadableModelError:
         return
     assert all(0 <= e.begin <= e.end <= len(good) for e in header.tensors.values())
+
+
+def test_a_header_that_has_settled_is_parsed_once_until_the_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({"first": np.zeros(4, np.float32)}, path)
+    assert safetensors_header(path) is not safetensors_header(path), "it may change this moment"
+    monkeypatch.setattr(header, "SETTLED_NS", 0)
+    known = safetensors_header(path)
+    assert safetensors_header(path) is known
+    save_file({"other": np.zeros(4, np.float32)}, path)
+    os.utime(path, ns=(1, 1))
+    assert list(safetensors_header(path)) == ["other"]
+    os.link(path, tmp_path / "b.safetensors")
+    assert safetensors_header(tmp_path / "b.safetensors").path.name == "b.safetensors"
+    path.unlink()
+    with pytest.raises(UnreadableModelError, match="cannot be read"):
+        safetensors_header(path)
+
+
+def test_only_the_last_headers_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(header, "SETTLED_NS", 0)
+    paths = [tmp_path / f"{number}.safetensors" for number in range(header.REMEMBERED + 1)]
+    for path in paths:
+        save_file({"first": np.zeros(4, np.float32)}, path)
+    known = [safetensors_header(path) for path in paths]
+    assert safetensors_header(paths[-1]) is known[-1]
+    assert safetensors_header(paths[1]) is known[1]
+    assert safetensors_header(paths[0]) is not known[0]
