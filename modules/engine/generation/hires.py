@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from modules.engine.checkpoints import LoadedModel
+from modules.engine.checkpoints.families.flux import distilled_guidance
 from modules.engine.generation.concat import ConcatSource
 from modules.engine.generation.context import JobContext
 from modules.engine.generation.depth import as_depth
@@ -216,7 +217,8 @@ class HiresFix:
         extra["Hires upscaler"] = spec.upscaler
         if spec.cfg_scale is not None:
             extra["Hires CFG Scale"] = spec.cfg_scale
-        if spec.distilled_cfg_scale is not None:
+        told = distilled_guidance(self._context.spec.request, self._context.models.current.plan)
+        if spec.distilled_cfg_scale is not None and told is not None:
             extra["Hires Distilled CFG Scale"] = spec.distilled_cfg_scale
         return extra
 

@@ -199,6 +199,7 @@ export function request(tab, fields, overrides) {
   for (const name of ["hr_checkpoint_name", "hr_sampler_name", "hr_scheduler"]) {
     if (String(asked[name]).startsWith("Use same")) delete asked[name];
   }
+  for (const name of ["hr_cfg", "hr_distilled_cfg"]) if (!asked[name]) delete asked[name];
   if ("seed" in fields) asked.seed = Number.isFinite(fields.seed) ? fields.seed : -1;
   const overridden = {};
   for (const mark of marks ?? []) {
