@@ -32,12 +32,16 @@ def until_state(client: Client, job_id: str, state: str, seconds: float = 60) ->
         time.sleep(0.02)
 
 
-def paused_within(client: Client, job_id: str) -> dict[str, Any]:
-    """Pause a job once it has made some steps."""
+def until_step(client: Client, job_id: str, step: int) -> None:
     end = time.monotonic() + 120
-    while client.get(f"/easel/v1/jobs/{job_id}/progress").json()["step"] < 3:
+    while client.get(f"/easel/v1/jobs/{job_id}/progress").json()["step"] < step:
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def paused_within(client: Client, job_id: str) -> dict[str, Any]:
+    """Pause a job once it has made some steps."""
+    until_step(client, job_id, 3)
     assert client.post(f"/easel/v1/jobs/{job_id}/pause").status == 200
     return until_state(client, job_id, "paused")
 
@@ -71,23 +75,31 @@ def test_pausing_says_what_it_cannot_do(client: Client) -> None:
 
 
 @pytest.mark.full
-def test_a_paused_job_goes_on_after_a_kill_of_the_server(
-    tmp_path: Path, starter_model: Path
+@pytest.mark.parametrize("ending", ["kill", "terminate"])
+def test_a_job_goes_on_after_the_end_of_the_server(
+    tmp_path: Path, starter_model: Path, ending: str
 ) -> None:
+    """Killed while the job is paused; ended in good order while it runs."""
     server = start_server(tmp_path)
     try:
         server.wait_until_ready()
         client = Client(server.port)
-        whole = client.finished(client.submit(**ASKED))
-        expected = pixels(client, whole)
-        job_id = client.submit(**ASKED)
-        paused_within(client, job_id)
-        server.process.kill()
+        asked = {**ASKED, "steps": 60}
+        expected = pixels(client, client.finished(client.submit(**asked)))
+        job_id = client.submit(**asked)
+        if ending == "kill":
+            paused_within(client, job_id)
+        else:
+            until_step(client, job_id, 5)
+        getattr(server.process, ending)()
         server.process.wait()
+        (state,) = (tmp_path / "paused").iterdir()
+        assert state.stat().st_size < 100_000
         server = start_server(tmp_path)
         client = Client(server.port)
-        assert client.get(f"/easel/v1/jobs/{job_id}").json()["state"] == "paused"
-        client.post(f"/easel/v1/jobs/{job_id}/resume")
+        if ending == "kill":
+            assert client.get(f"/easel/v1/jobs/{job_id}").json()["state"] == "paused"
+            client.post(f"/easel/v1/jobs/{job_id}/resume")
         until_state(client, job_id, "done", 300)
         assert np.array_equal(pixels(client, client.finished(job_id)), expected)
         assert not list((tmp_path / "paused").iterdir())
