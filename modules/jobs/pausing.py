@@ -74,7 +74,7 @@ class JobPausing(QueueSteering):
     def do_first(self, job_id: str) -> JobRecord:
         """Run a waiting or paused job now; the running one is put aside and goes on behind it.
 
-        A job that cannot be paused is let to its end.
+        A job that cannot be paused is let to its end, and so is any while the queue is paused.
 
         Raises:
             UnknownJob: there is none with this id.
@@ -88,7 +88,7 @@ class JobPausing(QueueSteering):
                 raise RequestError("id", job_id, f"the job is {record.state}; it does not wait.")
             self._queue_first(job_id)
             run = self._current
-            if run is not None and run.record.kind in PAINTING:
+            if run is not None and run.record.kind in PAINTING and not self._paused:
                 run.yields_to = job_id
                 run.ask_to_pause(MODES["now"])
             record = self.store.get(job_id)

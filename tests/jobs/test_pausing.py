@@ -133,6 +133,16 @@ def test_a_job_that_is_done_first_lets_the_long_one_go_on_behind_it(held, painte
     assert painter.resumed == ["", "", "0 1", ""]
 
 
+def test_in_a_paused_queue_first_only_moves(held, painter):
+    first = running(held, painter)
+    second, third = held.submit(ask(seed=2)), held.submit(ask(seed=3))
+    held.pause_all()
+    held.do_first(third)
+    assert [line["id"] for line in held.briefs()] == [first, third, second]
+    painter.gate.set()
+    assert held.wait(first, WAIT).state == DONE
+
+
 def test_a_paused_job_can_be_cancelled_and_leaves_nothing(held, painter):
     job_id = running(held, painter)
     paused(held, job_id)
