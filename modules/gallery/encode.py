@@ -62,7 +62,9 @@ def _encoded(
     wanted = file_format.lower().lstrip(".")
     if wanted not in FORMATS:
         raise ValueError(f"samples_format: {file_format!r} is unknown; allowed: {FORMATS}")
-    text = infotext if options.get("enable_pnginfo", True) else ""
+    text = infotext
+    if not options.get("enable_pnginfo", True):
+        text, chunks = "", None
     reason = _why_not(image, wanted, text)
     if reason:
         return EncodedImage(_png(image, text, chunks), "png", f"Saved as PNG: {reason}.")

@@ -240,3 +240,12 @@ def test_any_exif_is_read_without_raising(data: bytes) -> None:
     assert isinstance(read_exif(data), dict)
     assert isinstance(read_exif(b"Exif\0\0II*\0\x08\0\0\0" + data), dict)
     assert isinstance(decode_comment(data), str)
+
+
+def test_switched_off_nothing_is_written_into_a_file_not_even_what_extras_did():
+    image, off = Image.new("RGB", (8, 8)), {"enable_pnginfo": False}
+    chunks = {"extras": "Postprocess upscale by: 2"}
+    for file_format in ("png", "jpg", "webp"):
+        data = encode_image(image, file_format, "a secret", off, chunks=chunks).data
+        info = read_image_info(data)
+        assert (info.text, info.items) == ("", {})
