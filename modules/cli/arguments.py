@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def add_generation(parser: argparse.ArgumentParser) -> None:
     """The flags of every command that paints: prompt, sampling, output."""
     _add_prompt(parser.add_argument_group("what"))
     _add_picture(parser.add_argument_group("how"))
+    _add_script(parser.add_argument_group("script"))
     _add_output(parser.add_argument_group("where to"))
     _add_accepted(parser)
 
@@ -71,6 +73,16 @@ def _add_picture(group: argparse._ArgumentGroup) -> None:
         "--fixed_code", action="store_true", help="start every batch from the same noise"
     )
     group.add_argument("--clip_skip", "--clip-skip", dest="clip_skip", type=int, metavar="N")
+
+
+def _add_script(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--script", metavar="NAME", help='as "X/Y/Z plot" or "prompt matrix"')
+    group.add_argument(
+        "--script-args",
+        dest="script_args",
+        metavar="JSON",
+        help="the script's values in the API's order, as a JSON list; those left out are its own",
+    )
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
@@ -119,6 +131,8 @@ def check(asked: argparse.Namespace) -> None:
         raise ValueError("--laion400m: that model is not supported; name one with --ckpt")
     if sum((asked.plms, asked.dpm_solver, asked.sampler_name is not None)) > 1:
         raise ValueError("--plms, --dpm_solver and --sampler exclude each other")
+    if asked.script_args and not asked.script:
+        raise ValueError("--script-args: which --script is meant?")
     if asked.skip_save and asked.skip_grid:
         raise ValueError("--skip_save and --skip_grid together would save nothing")
 
@@ -169,7 +183,25 @@ def given(asked: argparse.Namespace) -> dict[str, Any]:
         "scheduler": asked.scheduler,
         "eta": asked.ddim_eta,
     }
+    if asked.script:
+        optional |= {"script_name": asked.script, "script_args": _script_args(asked.script_args)}
     return fields | {key: value for key, value in optional.items() if value is not None}
+
+
+def _script_args(text: str | None) -> list[Any]:
+    """
+    Raises:
+        ValueError: the text is no JSON list.
+    """
+    if text is None:
+        return []
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, list):
+        raise ValueError(f'--script-args: {text[:80]!r} is no JSON list, as \'["Steps", "10-30"]\'')
+    return values
 
 
 def _sampler(asked: argparse.Namespace) -> str | None:

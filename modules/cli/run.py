@@ -120,13 +120,14 @@ def _report(record: JobRecord, view: ProgressView) -> None:
     if record.error:
         view.note(record.error)
     view.clear()
-    for image in (*record.pictures(), *filter(None, [record.grid()])):
+    grids = sorted((one for one in record.images if one.kind == "grid"), key=lambda one: -one.index)
+    for image in (*record.pictures(), *grids):
         if image.saved:
             sys.stdout.write(f"{image.path}\n")
         elif _went_astray(image) and image.path:
             view.note(f"It is kept as {image.path}.")
-    if record.facts.get("file"):
-        sys.stdout.write(f"{record.facts['file']}\n")
+    for path in filter(None, [record.facts.get("file"), *(record.facts.get("files") or ())]):
+        sys.stdout.write(f"{path}\n")
     sys.stdout.flush()
 
 
