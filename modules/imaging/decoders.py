@@ -26,7 +26,7 @@ from modules.imaging.sizes import claimed_size, format_of
 
 MAX_PROCESSES = 4
 """Pictures that are decoded at the same time; more wait."""
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 60.0
 """How long a process waits for the next picture before it is ended."""
 PATIENCE = 60.0
 PATIENCE_A_MEGAPIXEL = 2.0

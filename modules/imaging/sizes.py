@@ -42,12 +42,13 @@ def claimed_size(data: bytes) -> tuple[int, int] | None:
 
 def _png(data: bytes) -> tuple[int, int] | None:
     width, height = struct.unpack_from(">II", data, 16)
-    return (width, height) if data[12:16] == b"IHDR" else None
+    return (width, height) if data[8:16] == b"\0\0\0\rIHDR" else None
 
 
-def _gif(data: bytes) -> tuple[int, int]:
+def _gif(data: bytes) -> tuple[int, int] | None:
     width, height = struct.unpack_from("<HH", data, 6)
-    return width, height
+    table = 3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0
+    return (width, height) if data[13 + table] in b"!,;" else None
 
 
 def _webp(data: bytes) -> tuple[int, int] | None:
@@ -75,8 +76,8 @@ def _jpeg(data: bytes) -> tuple[int, int] | None:
         if marker in _STANDALONE:
             continue
         if marker in _FRAME_HEADERS:
-            height, width = struct.unpack_from(">HH", data, position + 3)
-            return width, height
+            length, _, height, width, parts = struct.unpack_from(">HBHHB", data, position)
+            return (width, height) if length == 8 + 3 * parts else None
         if marker in (0xD9, 0xDA):
             return None
         position += struct.unpack_from(">H", data, position)[0]

@@ -31,7 +31,7 @@ def claiming_169_megapixels(file_format: str) -> bytes:
         frame = struct.pack(">BHHB", 8, SIDE, SIDE, 3) + bytes(9)
         return b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc0" + struct.pack(">H", len(frame) + 2) + frame
     if file_format == "GIF":
-        return b"GIF89a" + struct.pack("<HH", SIDE, SIDE) + bytes(3)
+        return b"GIF89a" + struct.pack("<HH", SIDE, SIDE) + bytes(3) + b","
     if file_format == "WEBP":
         size = (SIDE - 1).to_bytes(3, "little")
         return b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0" + bytes(4) + size + size
