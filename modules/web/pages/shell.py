@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 import re
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
-from functools import lru_cache
 from typing import Any
 
 from modules.web.pages import assets
@@ -24,14 +24,25 @@ _DROPPED = re.compile(
 )
 
 
+_DECIDING = (b"origin", b"x-forwarded-host", b"x-forwarded-proto", b"x-gradio-server")
+"""Headers that change Gradio's answer, beside the host's name: with one of them it is made anew."""
+KEPT = 8
+"""Finished pages that are kept: one for each host's name, language and theme."""
+
+
 class PageShell:
-    """Rewrites the answer to ``GET /`` and lets everything else through untouched."""
+    """Rewrites the answer to ``GET /`` and lets everything else through untouched.
+
+    Gradio takes a tenth of a second for its page, in which nobody else is answered, and makes the
+    same one every time.
+    """
 
     def __init__(self, app: App, context: Any, scripts: TrustedScripts) -> None:
         self.app = app
         self.scripts = scripts.url
         self.options = context.options
         self.theme = getattr(context.flags, "theme", None)
+        self._kept: OrderedDict[tuple[str, ...], tuple[Message, Message]] = OrderedDict()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         root = scope.get("root_path", "")
@@ -44,7 +55,28 @@ class PageShell:
             str(self.options.get("localization")), _header(scope, b"accept-language")
         )
         theme = self.theme or str(self.options.get("gradio_theme"))
-        await self.app(scope, receive, _Rewriter(send, root, language, theme, self.scripts))
+        key = (scope.get("scheme", ""), _header(scope, b"host"), root, language, theme)
+        if scope.get("query_string") or any(_header(scope, name) for name in _DECIDING):
+            await self.app(scope, receive, _Rewriter(send, root, language, theme, self.scripts))
+            return
+        if key not in self._kept:
+            rewriter = _Rewriter(send, root, language, theme, self.scripts)
+            await self.app(scope, receive, rewriter)
+            self._keep(key, rewriter.finished)
+            return
+        self._kept.move_to_end(key)
+        start, body = self._kept[key]
+        await send({**start, "headers": list(start["headers"])})
+        await send(dict(body))
+
+    def _keep(self, key: tuple[str, ...], finished: tuple[Message, Message] | None) -> None:
+        if finished is None or finished[0]["status"] != 200:
+            return
+        if any(name.lower() == b"set-cookie" for name, _ in finished[0]["headers"]):
+            return
+        self._kept[key] = finished
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
 
 
 class _Rewriter:
@@ -58,6 +90,8 @@ class _Rewriter:
         self.scripts = scripts
         self.start: Message | None = None
         self.body = bytearray()
+        self.finished: tuple[Message, Message] | None = None
+        """What was sent, when it was a page."""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start" and _is_html(message):
@@ -80,14 +114,15 @@ class _Rewriter:
             (b"cache-control", b"no-store"),
             (b"vary", b"accept-language"),
         ]
+        body = {"type": "http.response.body", "body": page, "more_body": False}
+        self.finished = ({**start, "headers": list(start["headers"])}, dict(body))
         await self.send(start)
-        await self.send({"type": "http.response.body", "body": page, "more_body": False})
+        await self.send(body)
 
 
 _REPLACED = (b"content-length", b"cache-control", b"vary")
 
 
-@lru_cache(maxsize=4)
 def rewrite(page: str, root: str, language: str, theme: str = "dark", scripts: str = "") -> str:
     """Gradio's page with our head: language, colours, our styles and scripts first."""
     tag = html.escape(language)

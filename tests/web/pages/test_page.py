@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -262,3 +263,25 @@ def test_hidden_samplers_are_not_offered(context: AppContext) -> None:
     finally:
         context.options.reset("hide_samplers")
     assert "PLMS" in state.page_state(context)["lists"]["samplers"]
+
+
+def test_the_page_is_made_once_for_each_name_language_and_theme(context: AppContext) -> None:
+    asked = []
+
+    async def gradio(scope: Any, receive: Any, send: Any) -> None:
+        host = dict(scope["headers"])[b"host"]
+        asked.append(host)
+        start = {"type": "http.response.start", "status": 200}
+        await send({**start, "headers": [(b"content-type", b"text/html; charset=utf-8")]})
+        await send({"type": "http.response.body", "body": b"<html><head></head>" + host})
+
+    web = TestClient(PageShell(gradio, context, TrustedScripts(())))
+    first = web.get("/", headers={"Host": "a"})
+    assert web.get("/", headers={"Host": "a"}).text == first.text
+    assert asked == [b"a"]
+    assert web.get("/", headers={"Host": "b"}).text != first.text
+    assert web.get("/", headers={"Host": "a", "Accept-Language": "zh"}).status_code == 200
+    assert len(asked) == 3
+    web.get("/?__theme=light", headers={"Host": "a"})
+    web.get("/", headers={"Host": "a", "X-Forwarded-Host": "c"})
+    assert len(asked) == 5
