@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.fuzz.rest import operations, rest_target, rest_without_engine
 
-EXAMPLES = 80
+EXAMPLES = 250
 
 
 @pytest.fixture(scope="module")
