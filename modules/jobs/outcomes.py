@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from modules.gallery import ImageSaveError, NameContext
 from modules.gallery.saving import save_data
@@ -74,9 +71,3 @@ def write_file(
         allowed = ", ".join(KINDS)
         raise ImageSaveError(f"A script cannot save a file {suffix!r}; allowed: {allowed}.")
     return save_data(data, suffix.lstrip("."), name, context, options, paths, kind=kind)
-
-
-def size_of(data: bytes) -> tuple[int, int]:
-    """Width and height of an encoded picture of our own."""
-    with Image.open(io.BytesIO(data)) as picture:
-        return picture.size

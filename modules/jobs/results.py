@@ -42,7 +42,7 @@ from modules.gallery import (
 )
 from modules.gallery.encode import Seal
 from modules.gallery.orphans import Adopt
-from modules.jobs.outcomes import PICTURES, UnitPlace, size_of, write_file
+from modules.jobs.outcomes import PICTURES, UnitPlace, write_file
 from modules.jobs.picture_plan import (
     PicturePlan,
     facts_asked_for,
@@ -378,8 +378,8 @@ class ResultKeeper:
         )
         if outcome.suffix not in PICTURES:
             return path
-        image_id, size = secrets.token_hex(16), size_of(outcome.data)
-        grid = _grid_record(first, image_id, str(path), path.name, size, place)
+        image_id = secrets.token_hex(16)
+        grid = _grid_record(first, image_id, str(path), path.name, outcome.size, place)
         grid = replace(grid, infotext=outcome.infotext)
         self._store.add_image(grid)
         return grid

@@ -74,6 +74,8 @@ class Outcome:
     data: bytes = b""
     suffix: str = ""
     """Of ``data``: ``.csv``, ``.mp4``; ``.webp`` and ``.gif`` are shown as pictures."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height of a picture in ``data``."""
     infotext: str = ""
     like: UnitPicture | None = None
     """It is a result like this picture, saved among the pictures instead of the grids."""

@@ -91,6 +91,7 @@ class Journey:
                 name,
                 data=encode_animation(frames, kind, self.per_second),
                 suffix=f".{kind}",
+                size=frames[0].size,
                 infotext=text,
             )
             for kind in kinds
