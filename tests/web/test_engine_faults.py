@@ -128,6 +128,8 @@ def test_a_job_that_needs_more_memory_than_there_is_says_so_and_the_next_one_wor
     told = " ".join([job["error"] or "", *job["warnings"]])
     assert "memory" in told.lower(), job
     works(client)
+    other = client.finished(client.submit(width=96, height=96), PATIENCE)
+    assert other["state"] == "done", other["error"]  # no size was spoilt
 
 
 def test_weights_that_overflow_fail_the_job_with_a_reason_and_the_next_one_works(watched, client):

@@ -154,7 +154,10 @@ class LocalBackend:
             if ending is not None:
                 return ending
             try:
-                return self._follow(run, on_event)
+                outcome = self._follow(run, on_event)
+                if outcome.failure == "memory":
+                    self._renew()
+                return outcome
             finally:
                 with self._state:
                     self._run = None
@@ -263,6 +266,20 @@ class LocalBackend:
         if trouble is not None:
             raise trouble
         return outcome
+
+    def _renew(self) -> None:
+        """Replace an engine on the processor in which memory has run out.
+
+        oneDNN, once it has found no memory, makes no new kernels in that process even when there
+        is memory again: every picture of another size would fail.
+        """
+        with self._state:
+            child = self._child
+            if child is None or self._status.device != "CPU":
+                return
+            child.ready = False  # the next job waits for the new one
+            self._verdict = "The engine is replaced, because memory ran out in it."
+        child.kill()
 
     # -- the engine, in the owner's thread ----------------------------------------------------
 
