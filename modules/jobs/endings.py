@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -32,7 +33,7 @@ CRASHES = "crashes"
 """The flag that counts how often in a row the program died while a job ran."""
 
 
-class JobEndings(QueueView):
+class JobEndings(QueueView, ABC):
     """The part of the job service that closes jobs and spreads the news."""
 
     _worker: Worker
@@ -146,9 +147,9 @@ class JobEndings(QueueView):
             job_id, ending.state, ending.message, facts=ending.facts, timings=ending.timings
         )
 
+    @abstractmethod
     def _put_aside(self, run: JobRun, ending: Ending) -> None:
         """A run has been paused."""
-        raise NotImplementedError
 
     def _store_endings(self) -> None:
         """Write what could not be written when the jobs ended."""

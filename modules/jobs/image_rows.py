@@ -6,6 +6,7 @@ import json
 import logging
 import sqlite3
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -22,7 +23,7 @@ IMAGE_COLUMNS = (
 _MARKS = ", ".join("?" * len(IMAGE_COLUMNS.split(", ")))
 
 
-class ImageRows:
+class ImageRows(ABC):
     """The part of the store that knows pictures.
 
     A picture that cannot be recorded now (a full disk, a folder that became read-only) is still
@@ -37,8 +38,9 @@ class ImageRows:
         self.troubled: Callable[[Exception], None] = lambda error: None
         """Hears of it when the file cannot be written."""
 
+    @abstractmethod
     def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
-        raise NotImplementedError
+        """One change of the file, whole or not at all."""
 
     def add_image(self, image: ImageRecord) -> bool:
         """Record a picture; a second one with the same place in the job replaces the first.
