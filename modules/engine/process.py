@@ -1,12 +1,13 @@
 """The engine's process: frames of commands in on stdin, frames of events out on stdout.
 
     python -m modules.engine.process --paths-json PATHS --flags-json FLAGS --options-json OPTIONS
+        [--plugin MODULE]
 
-Each argument is a JSON object. The main thread works; a reader thread takes commands and acts on
-interrupts at once; a third thread sends heartbeats. torch is imported after the first ``Hello``, so
-the server sees within moments that the process lives. A second ``Hello`` follows when torch is in
-and names the device. The process ends when its stdin closes, whatever it is doing: an engine never
-outlives its server.
+Each ``-json`` argument is a JSON object; a plugin is a module whose ``install(engine)`` is called
+once. The main thread works; a reader thread takes commands and acts on interrupts at once; a third
+thread sends heartbeats. torch is imported after the first ``Hello``, so the server sees within
+moments that the process lives. A second ``Hello`` follows when torch is in and names the device.
+The process ends when its stdin closes, whatever it is doing: an engine never outlives its server.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import faulthandler
+import importlib
 import json
 import logging
 import os
@@ -174,16 +176,27 @@ def _build_engine(options: argparse.Namespace, office: Office) -> Engine | None:
     from modules.engine.runner import Engine
 
     try:
-        return Engine.build(
+        engine = Engine.build(
             paths=json.loads(options.paths_json),
             flags=json.loads(options.flags_json),
             options=json.loads(options.options_json),
             emit=office.emit,
         )
+        for name in options.plugin:
+            _install(name, engine)
+        return engine
     except UnknownDevice as error:
         logger.error("%s", error)
         office.emit(Failed(failure="input", message=str(error)))
         return None
+
+
+def _install(plugin: str, engine: Engine) -> None:
+    """Let a plugin have its way; the engine works without those that fail."""
+    try:
+        importlib.import_module(plugin).install(engine)
+    except Exception:
+        logger.exception("the plugin %s could not be installed", plugin)
 
 
 def claim_stdout() -> BinaryIO:
@@ -229,6 +242,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--paths-json", default="{}", help="folders, as a JSON object")
     parser.add_argument("--flags-json", default="{}", help="engine flags, as a JSON object")
     parser.add_argument("--options-json", default="{}", help="settings at start, as a JSON object")
+    parser.add_argument("--plugin", action="append", default=[], help="a module to install")
     return parser.parse_args(arguments)
 
 

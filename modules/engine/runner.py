@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("easel.engine")
 
 Emit = Callable[[Event], None]
+Conductor = Callable[[PreparedJob, "JobControl"], Done]
 
 KINDS = {"txt2img": TextToImage, "img2img": ImageToImage}
 """Jobs that make pictures with a checkpoint."""
@@ -82,6 +83,8 @@ class Engine:
         )
         self.desk = ModelDesk(self.models, emit)
         self.hooks = Hooks()
+        self.conductor: Conductor | None = None
+        """Carries out jobs that make pictures instead of ``paint``, with its help."""
         self._emit = emit
         self._choice = BatchingChoice(paths.cache)
         self._adapter_files = AdapterFiles(paths.cache)
@@ -99,6 +102,10 @@ class Engine:
         engine = cls(paths_from_json(paths), flags, emit)
         engine.desk.adopt(options)
         return engine
+
+    def emit(self, event: Event) -> None:
+        """Tell the server."""
+        self._emit(event)
 
     @property
     def device_name(self) -> str:
@@ -140,6 +147,26 @@ class Engine:
             raise RequestError(
                 "kind", prepared.kind, f"{prepared.kind!r} is not known. Allowed: {allowed}."
             )
+        if self.conductor is not None:
+            return self.conductor(prepared, control)
+        return self.paint(prepared, control)
+
+    def paint(
+        self,
+        prepared: PreparedJob,
+        control: JobControl,
+        *,
+        emit: Emit | None = None,
+        hooks: Hooks | None = None,
+    ) -> Done:
+        """Make the pictures of a job. A hook may call it again for a job of its own.
+
+        Args:
+            emit: hears everything but the end; by default the server.
+            hooks: by default those of the engine.
+        """
+        begun = time.perf_counter()
+        emit = emit or self._emit
         spec = GenerationSpec.from_prepared(prepared)
         self.desk.adopt(prepared.options)
         model = self._model_for(prepared)
@@ -147,15 +174,15 @@ class Engine:
             self, model, prepared, adapter_files=self._adapter_files, tiling=spec.tiling
         )
         loaded = time.perf_counter()
-        self._emit(Started(prepared.id))
+        emit(Started(prepared.id))
         facts = {
             "model_name": model.name,
             "device": self.device_name,
             "versions": {**self.versions(), "device": self.policy.device.type},
         }
-        paused = state_to_go_on(prepared, model.hash, self.policy.device.type, self._emit)
+        paused = state_to_go_on(prepared, model.hash, self.policy.device.type, emit)
         job = KINDS[prepared.kind](
-            models, prepared, spec, control, self._emit, self.hooks, self._choice, paused
+            models, prepared, spec, control, emit, hooks or self.hooks, self._choice, paused
         )
         with torch.inference_mode():
             ledger = job.run()
@@ -163,7 +190,7 @@ class Engine:
         seconds = timings(ledger, load=loaded - begun, total=time.perf_counter() - begun)
         if ledger.paused is not None:
             iteration = ledger.paused.position.iteration
-            self._emit(Paused(prepared.id, iteration, ledger.paused.to_bytes()))
+            emit(Paused(prepared.id, iteration, ledger.paused.to_bytes()))
             return Done(prepared.id, facts=facts, timings=seconds, paused=True)
         return Done(prepared.id, ledger.interrupted, facts, seconds)
 

@@ -20,6 +20,7 @@ from modules.jobs.inputs import InputStore
 from modules.jobs.pictures import PictureDoor
 from modules.jobs.planned import Planner
 from modules.jobs.preparing.controls import check_overrides, check_terms, settle_safety
+from modules.jobs.preparing.extension_scripts import ExtensionScripts, settle_extension_scripts
 from modules.jobs.preparing.extras import settle_extras
 from modules.jobs.preparing.models import ModelSettler
 from modules.jobs.preparing.networks import NetworkSettler
@@ -59,6 +60,8 @@ class Preparer:
     """What prompts may not say; None: anything."""
     planner: Planner | None = None
     """Scripts that make jobs of many units."""
+    extension_scripts: ExtensionScripts | None = None
+    """Scripts of extensions, which the engine runs."""
 
     @property
     def limits(self) -> Limits:
@@ -85,6 +88,9 @@ class Preparer:
         return self.planner.settle(script, request, base, self.limits.images)
 
     def _generation(self, asked: GenerationRequest, job_id: str, client: str) -> PreparedJob:
+        chosen: dict[str, Any] | None = None
+        if self.extension_scripts is not None:
+            asked, chosen = settle_extension_scripts(asked, self.extension_scripts)
         request = with_first_pass_size(apply_scripts(asked))
         check_budget(request, self.limits)
         check_inputs_given(request)
@@ -113,6 +119,8 @@ class Preparer:
         prompts = prompts.with_networks(lambda texts: networks.added(texts, effective))
         if self.terms is not None:
             check_terms(self.terms, settled, prompts.told(), effective)
+        if chosen is not None:
+            resources["scripts"] = chosen
         resources |= settle_safety(self.catalog.paths, effective)
         resources |= networks.settle(
             [*prompts.positive, *(prompts.hires_positive or ())],

@@ -152,9 +152,10 @@ class ProgressMeter:
             self._batch_size = int(request.get("batch_size") or 1)
             self._megapixels = batch_megapixels(request)
 
-    def tick(self, iteration: int, step: int, steps: int) -> None:
-        """``step`` of ``steps`` in batch ``iteration`` is done."""
+    def tick(self, iteration: int, step: int, steps: int, iterations: int = 1) -> None:
+        """``step`` of ``steps`` in batch ``iteration`` of ``iterations`` is done."""
         with self._lock:
+            iterations += self._before
             iteration += self._before
             now = self._clock()
             same_batch = iteration == self._iteration and step > self._step > 0
@@ -169,7 +170,7 @@ class ProgressMeter:
             self._last_tick = now
             self._phase = "sampling"
             self._iteration, self._step, self._steps = iteration, step, max(steps, 1)
-            self._iterations = max(self._iterations, iteration + 1)
+            self._iterations = max(self._iterations, iterations, iteration + 1)
 
     def saving(self) -> None:
         """The last step is done; images are on their way to disk."""

@@ -151,7 +151,7 @@ class JobRun:
                 self._backend.interrupt(self.record.id, mode)
             self._report()
         elif isinstance(event, events.Step):
-            self.meter.tick(event.iteration, event.step, event.steps)
+            self.meter.tick(event.iteration, event.step, event.steps, event.n_iter)
             self._report()
         elif isinstance(event, events.Preview):
             self._show(event)

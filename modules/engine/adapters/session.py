@@ -74,6 +74,14 @@ class JobNetworks:
         self._hashes: dict[int, tuple[dict[str, str], dict[str, str]]] = {}
         """Of each picture: names and hashes of its LoRAs, and of its learned words."""
 
+    def learn(self, resources: Mapping[str, Any]) -> None:
+        """Further files, for prompts that have changed; as those given at the beginning."""
+        self._loras = {**self._loras, **(resources.get("loras") or {})}
+        self._hypernetworks = {**self._hypernetworks, **(resources.get("hypernetworks") or {})}
+        known = {str(entry["name"]) for entry in self._embeddings}
+        further = [e for e in resources.get("embeddings") or () if str(e["name"]) not in known]
+        self._embeddings = [*self._embeddings, *further]
+
     def wanted(self, plan: PromptPlan) -> Wanted:
         """What a prompt asks for, as far as it can be read and was found."""
         loras: list[LoraArguments] = []

@@ -121,6 +121,8 @@ class GuidedDenoiser:
             row_images=images,
             conditioning=conditioning,
             has_uncond=plan.uncond,
+            positives=rows.count,
+            denoiser=self,
         )
         self._hooks.call(HookPoint.CFG_DENOISER, state)
         state.denoised = self._evaluate(state, rows.count)
@@ -151,7 +153,8 @@ class GuidedDenoiser:
     def _evaluate(self, state: EvaluationState, positives: int) -> Tensor:
         """The network's denoised prediction for every row, [rows, channels, height, width]."""
         timestep = self._sampling.timestep(state.sigma)
-        scaled = scale_input(state.x, state.sigma, self._kind)
+        shown = state.x if state.x_rows is None else state.x_rows
+        scaled = scale_input(shown, state.sigma, self._kind)
         groups = self._groups(state.conditioning, positives)
         if len(groups) == 1:
             rows = range(len(state.conditioning))
@@ -174,7 +177,10 @@ class GuidedDenoiser:
     ) -> Tensor:
         images = [state.row_images[row] for row in group]
         conditioning = self._stacked([state.conditioning[row] for row in group])
-        x_rows, noisy = _taken(scaled, images), _taken(state.x, images)
+        if state.x_rows is None:
+            x_rows, noisy = _taken(scaled, images), _taken(state.x, images)
+        else:
+            x_rows, noisy = scaled[list(group)], state.x_rows[list(group)]
         if self._concat is not None:
             x_rows = torch.cat([x_rows, self._shown(state, group)], dim=1)
         times = torch.full((len(images),), timestep, device=scaled.device)
@@ -254,6 +260,7 @@ class GuidedDenoiser:
             row_images=state.row_images[:batch],
             conditioning=state.conditioning[:batch],
             has_uncond=False,
+            x_rows=None if state.x_rows is None else state.x_rows[:batch],
         )
         with layers.skipping(self.model.networks["unet"]):
             return state.denoised[:batch] - self._evaluate(alone, batch)

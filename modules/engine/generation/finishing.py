@@ -14,7 +14,12 @@ from modules.engine.generation.canvas import Canvas
 from modules.engine.generation.context import JobContext
 from modules.engine.generation.face_steps import repainted, restored
 from modules.engine.generation.facts import picture_facts
-from modules.engine.generation.hooks import HookPoint, PictureState
+from modules.engine.generation.hooks import (
+    DecodeState,
+    FinishedState,
+    HookPoint,
+    PictureState,
+)
 from modules.engine.generation.pictures import to_image
 from modules.engine.generation.repaint import Repainter
 from modules.engine.generation.spec import BatchSpec
@@ -60,9 +65,15 @@ class Finisher:
         self, batch: BatchSpec, latents: Tensor, finish: Finish, repainter: Repainter
     ) -> None:
         """Finish each picture and hand it over as soon as it is there."""
+        hooks = self._context.hooks
+        if hooks.wanted(HookPoint.BEFORE_DECODE):
+            sampled = DecodeState(self._context.spec.job, batch.iteration, batch.first, latents)
+            hooks.call(HookPoint.BEFORE_DECODE, sampled)
+            latents = sampled.latents
         decoded = self._decoded(batch, latents)
-        if finish.complete and self._context.spec.form.detailer is not None:
-            # The detailer may need another checkpoint than the one that decodes.
+        guests = hooks.wanted(HookPoint.FACES_DONE, HookPoint.MASK_OVERLAY, HookPoint.FINISHED)
+        if guests or (finish.complete and self._context.spec.form.detailer is not None):
+            # The detailer may need another checkpoint than the one that decodes, and so may guests.
             decoded = iter(list(decoded))
         for place, picture in enumerate(decoded):
             self.hand_over(batch, place, picture, finish, repainter)
@@ -84,8 +95,23 @@ class Finisher:
         index = batch.first + place
         if finish.complete and finish.faces:
             picture = self._on_faces(batch, place, picture, extra, repainter)
+        seen = FinishedState(
+            self._context.spec.job,
+            batch.iteration,
+            place,
+            index,
+            batch.seeds[place],
+            picture,
+            extra,
+            overlay,
+        )
+        picture = self._seen(HookPoint.FACES_DONE, seen)
+        if overlay is not None:
+            self._seen(HookPoint.MASK_OVERLAY, seen)
+            overlay = seen.overlay
         painted = self._recoloured(index, picture, canvas, overlay, extra)
-        picture = self._laid_back(painted, canvas, overlay, extra)
+        seen.image = self._laid_back(painted, canvas, overlay, extra)
+        picture = self._seen(HookPoint.FINISHED, seen)
         extra.update(self._context.networks.infotext(index))
         extra.update(self._context.repairs())
         facts = picture_facts(
@@ -129,7 +155,22 @@ class Finisher:
 
     # -- steps ----------------------------------------------------------------------------------
 
+    def _seen(self, point: HookPoint, state: FinishedState) -> Image.Image:
+        """The picture after those who listen at a point."""
+        self._context.hooks.call(point, state)
+        return state.image
+
     def _decoded(self, batch: BatchSpec, latents: Tensor) -> Iterator[Image.Image]:
+        hooks = self._context.hooks
+        pixels = self._pixels(batch, latents)
+        if hooks.wanted(HookPoint.DECODED_BATCH):
+            state = DecodeState(self._context.spec.job, batch.iteration, batch.first, latents)
+            state.pixels = list(pixels)
+            hooks.call(HookPoint.DECODED_BATCH, state)
+            pixels = iter(state.pixels)
+        return map(to_image, pixels)
+
+    def _pixels(self, batch: BatchSpec, latents: Tensor) -> Iterator[Tensor]:
         context = self._context
         for place, one in enumerate(latents):
             with context.ledger.clock("decode"):
@@ -138,8 +179,7 @@ class Finisher:
                     context.spec.job, batch.first + place, batch.seeds[place], pixels
                 )
                 context.hooks.call(HookPoint.POST_DECODE, state)
-                picture = to_image(state.pixels)
-            yield picture
+            yield state.pixels
 
     def _on_faces(
         self,

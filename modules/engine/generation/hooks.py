@@ -1,6 +1,7 @@
 """The named points at which extensions may look into the loop or change what flows through it.
 
-One batch passes them in the order of :class:`HookPoint`; those marked "each evaluation" come again
+One batch passes them in the order of :class:`HookPoint`, but for ``BEFORE_HIRES``, which stands
+between two passes. Those marked "each evaluation" come again
 for every call of the network, those marked "each step" for every step of the sampler.
 """
 
@@ -8,21 +9,34 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
+    from modules.engine.adapters.session import JobNetworks
+    from modules.engine.checkpoints import LoadedModel
     from modules.engine.conditioning import Conditioning
+    from modules.engine.generation.denoiser import GuidedDenoiser
+    from modules.engine.generation.hires_spec import HiresSpec
+    from modules.engine.generation.prompts import PromptSet
 
 
 class HookPoint(Enum):
     """Where a hook is called, in the order in which a batch passes them."""
 
     BEFORE_BATCH = "before_batch"
-    """Prompts and seeds of the batch are settled, nothing is computed. Gets :class:`BatchState`."""
+    """Prompts and seeds of the batch are settled, nothing is computed; those of ``BatchState`` may
+    be replaced, as many as there were. Gets :class:`BatchState`."""
+    NOISE = "noise"
+    """Each pass: the noise is drawn, nothing is mixed; ``noise`` and ``latents`` may be replaced.
+    Gets :class:`NoiseState`."""
+    EXTRA_NOISE = "extra_noise"
+    """Each pass from a picture that gets extra noise: ``noise`` is that, and may be replaced. Gets
+    :class:`NoiseState`."""
     BEFORE_SAMPLING = "before_sampling"
     """Noise and conditioning are ready; ``latents`` may be replaced. Gets :class:`BatchState`."""
     CFG_DENOISER = "cfg_denoiser"
@@ -37,10 +51,26 @@ class HookPoint(Enum):
     AFTER_STEP = "after_step"
     """Each step, before progress and previews. Gets :class:`BatchState`."""
     AFTER_SAMPLING = "after_sampling"
-    """``latents`` are final, one picture or more. Gets :class:`BatchState`."""
+    """Each pass: its ``latents`` are final, one picture or more. Gets :class:`BatchState`."""
+    BEFORE_HIRES = "before_hires"
+    """The first pass is over: what the second shall do may be replaced. Gets
+    :class:`HiresState`."""
+    BEFORE_DECODE = "before_decode"
+    """``latents`` of the last pass, which may be replaced. Gets :class:`DecodeState`."""
     POST_DECODE = "post_decode"
     """Each picture: ``pixels`` [3, height, width] in [-1, 1] may be replaced. Gets
     :class:`PictureState`."""
+    DECODED_BATCH = "decoded_batch"
+    """All pictures of the batch: ``pixels`` may be replaced, as many as there were. Gets
+    :class:`DecodeState`."""
+    FACES_DONE = "faces_done"
+    """Each picture, before it is laid back into what it was cut from. Gets
+    :class:`FinishedState`."""
+    MASK_OVERLAY = "mask_overlay"
+    """Each picture with a mask, before it is laid back: ``overlay`` may be replaced. Gets
+    :class:`FinishedState`."""
+    FINISHED = "finished"
+    """Each picture as it will be handed over. Gets :class:`FinishedState`."""
 
 
 @dataclass
@@ -55,6 +85,68 @@ class BatchState:
     step: int = 0
     latents: torch.Tensor | None = None
     """[batch, channels, height / 8, width / 8]"""
+    subseeds: tuple[int, ...] = ()
+    first: int = 0
+    """Index of its first picture in the job."""
+    networks: JobNetworks | None = None
+    """The job's extra networks; ``learn`` makes further files known to it."""
+    model: LoadedModel | None = None
+    """The checkpoint in force while it is sampled."""
+
+
+@dataclass
+class NoiseState:
+    """What a pass begins with."""
+
+    batch: BatchState
+    noise: torch.Tensor
+    """[batch, channels, height / 8, width / 8], of strength 1."""
+    latents: torch.Tensor | None
+    """The picture's, in a pass that begins with one; the same shape."""
+    second: bool
+    """The second pass of hires fix."""
+    conditioning: PromptSet
+    extra_noise: float = 0.0
+
+
+@dataclass
+class HiresState:
+    """What the second pass of hires fix shall do."""
+
+    job: str
+    spec: HiresSpec
+
+
+@dataclass
+class DecodeState:
+    """A batch at the end of sampling."""
+
+    job: str
+    iteration: int
+    first: int
+    """Index of its first picture in the job."""
+    latents: torch.Tensor
+    """[batch, channels, height / 8, width / 8]"""
+    pixels: list[torch.Tensor] = field(default_factory=list)
+    """[3, height, width] each, in [-1, 1]"""
+
+
+@dataclass
+class FinishedState:
+    """One picture on its last steps."""
+
+    job: str
+    iteration: int
+    place: int
+    """In its batch, from 0."""
+    index: int
+    """In its job, from 0."""
+    seed: int
+    image: Image.Image
+    extra: dict[str, Any]
+    """Its further infotext keys; they may be changed."""
+    overlay: Image.Image | None = None
+    """The mask through which it will be laid back; white is the new picture."""
 
 
 @dataclass
@@ -77,6 +169,12 @@ class EvaluationState:
     conditioning: list[Conditioning]
     """One per row."""
     has_uncond: bool
+    positives: int = 0
+    """How many rows are of prompts; those of negative prompts follow."""
+    x_rows: torch.Tensor | None = None
+    """[rows, channels, height, width]: what the network is shown instead of each row's part of
+    ``x``; None: just that."""
+    denoiser: GuidedDenoiser | None = None
     denoised: torch.Tensor | None = None
     """[rows, channels, height, width]"""
     combined: torch.Tensor | None = None

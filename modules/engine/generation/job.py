@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 from modules.engine.generation.batching import BatchingChoice
 from modules.engine.generation.context import Emit, JobContext, StepCount
@@ -119,9 +120,23 @@ class PictureJob(ABC):
 
     def _begin_batch(self, batch: BatchSpec) -> None:
         state = BatchState(
-            self._spec.job, batch.iteration, batch.prompts, batch.negative_prompts, batch.seeds
+            self._spec.job,
+            batch.iteration,
+            batch.prompts,
+            batch.negative_prompts,
+            batch.seeds,
+            subseeds=batch.subseeds,
+            first=batch.first,
+            networks=self._context.networks,
         )
         self._context.hooks.call(HookPoint.BEFORE_BATCH, state)
+        batch = replace(
+            batch,
+            prompts=tuple(state.prompts),
+            negative_prompts=tuple(state.negative_prompts),
+            seeds=tuple(state.seeds),
+            subseeds=tuple(state.subseeds),
+        )
         self._make_batch(batch, state, StepCount(self._context, batch.iteration))
 
     def _walk(

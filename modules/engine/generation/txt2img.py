@@ -13,7 +13,7 @@ from modules.engine.generation.facts import sampling_infotext, shown_infotext, t
 from modules.engine.generation.finishing import Finish
 from modules.engine.generation.hires import HiresFix
 from modules.engine.generation.hires_spec import HiresSpec
-from modules.engine.generation.hooks import BatchState
+from modules.engine.generation.hooks import BatchState, HiresState, HookPoint
 from modules.engine.generation.inputs import read_depth_map
 from modules.engine.generation.job import PictureJob
 from modules.engine.generation.spec import BatchSpec
@@ -84,6 +84,9 @@ class TextToImage(PictureJob):
         if first is not None and not first.complete:
             return first
         stopped = None if first is None else replace(first, complete=False)
+        asked = HiresState(self._spec.job, hires.spec)
+        self._context.hooks.call(HookPoint.BEFORE_HIRES, asked)
+        hires.spec = asked.spec
         try:
             start = hires.start(batch, first)
         except StopSampling:

@@ -18,7 +18,7 @@ from modules.engine.generation.context import JobContext, StepCount, StepCounter
 from modules.engine.generation.control import JobControl, StopSampling
 from modules.engine.generation.denoiser import GuidedDenoiser
 from modules.engine.generation.facts import guidance_infotext
-from modules.engine.generation.hooks import BatchState, HookPoint, Hooks
+from modules.engine.generation.hooks import BatchState, HookPoint, Hooks, NoiseState
 from modules.engine.generation.pause_state import FinishedWalk, HalfWalk, on_device
 from modules.engine.generation.preview import Previewer
 from modules.engine.generation.prompts import PromptSet, encode_batch, parse_batch
@@ -134,7 +134,8 @@ class Walk:
         model = context.models.use(task.model)  # a try before may have ended in the refiner
         context.networks.begin_again(model)
         noise = self._noise(batch, model)
-        state.latents = self._first_latents(start, plan, noise)
+        state.model = model
+        state.latents = self._first_latents(start, plan, noise, prompts)
         context.hooks.call(HookPoint.BEFORE_SAMPLING, state)
         guidance = self._guidance(plan, model)
         relay = self._relay(batch, start, plan, state.latents)
@@ -294,17 +295,28 @@ class Walk:
             device=model.device,
         )
 
-    def _first_latents(self, start: Start, plan: SamplingPlan, noise: NoiseSource) -> Tensor:
+    def _first_latents(
+        self, start: Start, plan: SamplingPlan, noise: NoiseSource, prompts: PromptSet
+    ) -> Tensor:
         """What the sampler begins with: noise alone, or the picture's latents under noise."""
-        initial, task = noise.initial(), self._task
-        if start.latents is None:
-            return plan.init_noise(initial)
-        if task.noise_multiplier != 1.0:
+        initial, task, hooks = noise.initial(), self._task, self._context.hooks
+        latents = None if start.latents is None else start.latents.to(initial)
+        if latents is not None and task.noise_multiplier != 1.0:
             initial = initial * task.noise_multiplier
-        latents = start.latents.to(initial)
-        if task.extra_noise:
+        if hooks.wanted(HookPoint.NOISE, HookPoint.EXTRA_NOISE):
+            second = task.first_calls is not None
+            begun = NoiseState(
+                self._state, initial.clone(), latents, second, prompts, task.extra_noise
+            )
+            hooks.call(HookPoint.NOISE, begun)
+            initial, latents = begun.noise, begun.latents
+            if latents is not None and task.extra_noise:
+                extra = replace(begun, noise=initial.clone())
+                hooks.call(HookPoint.EXTRA_NOISE, extra)
+                latents = torch.add(latents, extra.noise, alpha=task.extra_noise)
+        elif latents is not None and task.extra_noise:
             latents = torch.add(latents, initial, alpha=task.extra_noise)
-        return plan.noised(latents, initial)
+        return plan.init_noise(initial) if latents is None else plan.noised(latents, initial)
 
     def _guidance(self, plan: SamplingPlan, model: LoadedModel) -> GuidanceSettings:
         spec = self._context.spec

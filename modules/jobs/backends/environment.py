@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,10 @@ SECRETS = ("COMMANDLINE_ARGS", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "CIVITAI_TO
 """What may hold passwords; the process that opens strangers' model files needs none of them."""
 
 
-def engine_command(paths: Paths, flags: Flags, options: Mapping[str, Any]) -> list[str]:
-    """The command line of an engine process."""
+def engine_command(
+    paths: Paths, flags: Flags, options: Mapping[str, Any], plugins: Sequence[str] = ()
+) -> list[str]:
+    """The command line of an engine process; ``plugins`` are modules that it installs."""
     return [
         sys.executable,
         "-m",
@@ -56,6 +58,7 @@ def engine_command(paths: Paths, flags: Flags, options: Mapping[str, Any]) -> li
         json.dumps({name: _plain(getattr(flags, name)) for name in ENGINE_FLAGS}),
         "--options-json",
         json.dumps(dict(options)),
+        *(word for name in plugins for word in ("--plugin", name)),
     ]
 
 

@@ -13,7 +13,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -81,6 +81,7 @@ class LocalBackend:
         *,
         limits: Callable[[], WatchLimits] = WatchLimits,
         environment: Mapping[str, str] | None = None,
+        plugins: Sequence[str] = (),
     ) -> None:
         """Nothing is started yet (see :meth:`start`).
 
@@ -88,8 +89,9 @@ class LocalBackend:
             options: settings the engine needs before its first job.
             limits: when an engine counts as stuck, now.
             environment: replaces the inherited environment (tests).
+            plugins: modules that each engine installs.
         """
-        self._command = engine_command(paths, flags, options or {})
+        self._command = engine_command(paths, flags, options or {}, plugins)
         self._environment = engine_environment(environment)
         given = self._environment.get("PYTHONPATH")
         self._environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(paths.root), given]))
