@@ -184,9 +184,6 @@ NOT_YET = (
     "opt_channelslast",
     "hide_ui_dir_config",
     "allow_code",
-    "disable_all_extensions",
-    "disable_extra_extensions",
-    "enable_insecure_extension_access",
     "filenames_max_length",
 )
 """Flags that are parsed, but whose part is not built."""

@@ -17,6 +17,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 
+from modules.web.audit import FailedLogins
 from modules.web.context import AppContext
 from modules.web.exposure import gate_config
 from modules.web.files.routes import file_router
@@ -36,6 +37,7 @@ from modules.web.rest.easel_forms import form_router
 from modules.web.rest.easel_jobs import job_router
 from modules.web.rest.easel_models import easel_model_router
 from modules.web.rest.easel_pausing import pausing_router
+from modules.web.rest.extensions import extension_router
 from modules.web.rest.extra_networks import extra_network_router
 from modules.web.rest.extras import extras_router
 from modules.web.rest.generation import generation_router
@@ -90,6 +92,7 @@ ROUTERS = (
     download_router,
     ledger_router,
     extra_network_router,
+    extension_router,
     file_router,
     live_router,
     safe_mode_router,
@@ -130,7 +133,13 @@ def _with_settings(gate: GateConfig, context: AppContext) -> GateConfig:
     rate = float(context.options["max_requests_per_second"])
     clients = replace(gate.clients, per_second=rate, burst=10 * rate)
     size = int(context.options["max_request_mb"]) * 1024 * 1024
-    return replace(gate, clients=clients, max_body_bytes=size)
+    return replace(
+        gate,
+        clients=clients,
+        max_body_bytes=size,
+        extensions_from_anywhere=context.flags.enable_insecure_extension_access,
+        failed_login=FailedLogins(context.audit),
+    )
 
 
 def _lifespan(context: AppContext) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager]:

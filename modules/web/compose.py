@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from modules.catalog import Catalog, vae_at
 from modules.jobs.backends.local import LocalBackend
@@ -11,6 +11,7 @@ from modules.jobs.compose import DataFolderLock, build_jobs
 from modules.prompts import StyleBook, WildcardLibrary
 from modules.requests.limits import TEST_LIMITS
 from modules.requests.plans import PlannedScript
+from modules.settings.audit import AuditLog
 from modules.settings.flags import Flags
 from modules.settings.notices import Notice, NoticeBoard
 from modules.settings.paths import Paths
@@ -18,18 +19,26 @@ from modules.settings.start_record import StartRecord
 from modules.settings.store import OptionStore
 from modules.settings.tables import build_table
 from modules.settings.version import VERSION
+from modules.web.audit import note_settings, note_start
 from modules.web.context import AppContext
 from modules.web.exposure import is_open
+from modules.web.extension_desk import ExtensionDesk
 from modules.web.safe_mode import safe_mode_notice, safely
+
+BuildDesk = Callable[[AppContext], ExtensionDesk]
+"""Makes what manages extensions, once everything else is there."""
 
 
 def build_context(
-    flags: Flags, starts: StartRecord | None = None, scripts: Sequence[PlannedScript] = ()
+    flags: Flags,
+    starts: StartRecord | None = None,
+    scripts: Sequence[PlannedScript] = (),
+    desk: BuildDesk | None = None,
 ) -> AppContext:
     """Everything but the web application; nothing is started yet.
 
     ``starts`` counts this start, and makes it a safe one if those before did not finish.
-    ``scripts`` make one job of many units.
+    ``scripts`` make one job of many units; ``desk`` makes what manages extensions.
 
     Raises:
         DataFolderInUse: another process works with the data folder.
@@ -43,7 +52,10 @@ def build_context(
     try:
         if starts is not None:
             starts.begin()
-        return _build(safely(flags, starts), paths, lock, starts, scripts)
+        context = _build(safely(flags, starts), paths, lock, starts, scripts)
+        if desk is not None:
+            context.extensions = desk(context)
+        return context
     except BaseException:
         lock.release()
         raise
@@ -103,6 +115,9 @@ def _build(
             {"type": "options", "changed": {key: new for key, (_, new) in changes.items()}}
         )
     )
+    audit = AuditLog(paths.log / "audit.jsonl")
+    note_start(audit, flags)
+    note_settings(audit, options)
     notices.subscribe(
         lambda: jobs.fanout.publish({"type": "notices", "notices": notices.to_json()})
     )
@@ -117,5 +132,6 @@ def _build(
         version=VERSION,
         lock=lock,
         notices=notices,
+        audit=audit,
         starts=starts,
     )

@@ -15,11 +15,13 @@ from modules.jobs.compose import DataFolderLock
 from modules.jobs.service import JobService
 from modules.prompts import PromptTokenizer, StyleBook, WildcardLibrary
 from modules.prompts.t5_tokens import T5Tokenizer
+from modules.settings.audit import AuditLog
 from modules.settings.flags import Flags
 from modules.settings.notices import NoticeBoard
 from modules.settings.paths import Paths
 from modules.settings.start_record import StartRecord
 from modules.settings.store import OptionStore
+from modules.web.extension_desk import ExtensionDesk
 
 if TYPE_CHECKING:
     from modules.web.selftest import SelfTest
@@ -41,10 +43,14 @@ class AppContext:
     """Held as long as the program works with the data folder."""
     notices: NoticeBoard
     """What the banner of the page says."""
+    audit: AuditLog
+    """What somebody may later want to know: starts, logins that failed, extensions."""
     starts: StartRecord | None = None
     """To be told when the start has finished."""
     starts_again: bool = False
     """The program shall begin anew when it has ended."""
+    extensions: ExtensionDesk | None = None
+    """Manages extensions, where the program was started with any."""
     started: float = field(default_factory=time.time)
     boot: str = field(default_factory=lambda: secrets.token_hex(8))
     """Different for each server process, so that a page notices a restart."""

@@ -55,16 +55,19 @@ def safe_mode_router(context: AppContext) -> APIRouter:
         """Start the program again without safe mode; waiting jobs stay stored."""
         if not context.flags.safe_mode:
             return error_answer(409, "NotSafeMode", "Easel is not in safe mode.")
-        if os.name != "posix":
-            return error_answer(
-                501, "NotImplemented", "Stop Easel and start it again to leave safe mode."
-            )
-        context.starts_again = True
-        # As Ctrl+C does: this answer is still sent.
-        asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
-        return SafeJSON("Starting again.")
+        return begin_again(context)
 
     return router
+
+
+def begin_again(context: AppContext) -> Response:
+    """End the server as soon as this answer is sent, and start it anew without safe mode."""
+    if os.name != "posix":
+        return error_answer(501, "NotImplemented", "Stop Easel and start it again by hand.")
+    context.starts_again = True
+    # As Ctrl+C does: this answer is still sent.
+    asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
+    return SafeJSON("Starting again.")
 
 
 def start_again(arguments: Sequence[str] | None = None) -> None:

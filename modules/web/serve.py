@@ -9,6 +9,7 @@ import sys
 import time
 import webbrowser
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -22,6 +23,9 @@ from modules.web.exposure import StartRefused, bind_address, check_tls, first_ur
 from modules.web.gate import GateConfig
 from modules.web.patience import MAX_CONNECTIONS, PatientProtocol
 
+if TYPE_CHECKING:
+    from modules.web.compose import BuildDesk
+
 log = logging.getLogger("easel.web")
 
 SHUTDOWN_SECONDS = 3
@@ -29,7 +33,9 @@ BACKLOG = 128
 """Connections that may wait while the program starts."""
 
 
-def serve(flags: Flags, scripts: Sequence[PlannedScript] = ()) -> int:
+def serve(
+    flags: Flags, scripts: Sequence[PlannedScript] = (), desk: BuildDesk | None = None
+) -> int:
     """Serve until the user ends it; returns the process's exit code."""
     begun = time.perf_counter()
     _set_up_logging(flags)
@@ -44,7 +50,7 @@ def serve(flags: Flags, scripts: Sequence[PlannedScript] = ()) -> int:
     from modules.web.compose import build_context
 
     try:
-        context = build_context(flags, StartRecord(Paths.from_flags(flags)), scripts)
+        context = build_context(flags, StartRecord(Paths.from_flags(flags)), scripts, desk)
     except (OSError, DataFolderInUse, RequestError) as error:
         listener.close()
         return _refuse(str(error))

@@ -22,6 +22,8 @@ GET /easel/v1/cards/{page}
 GET /easel/v1/cards/{page}/card
 GET /easel/v1/cards/{page}/preview
 GET /easel/v1/downloads
+GET /easel/v1/extensions
+GET /easel/v1/extensions/states
 GET /easel/v1/inputs/{sha256}
 GET /easel/v1/jobs
 GET /easel/v1/jobs/{job_id}
@@ -122,6 +124,24 @@ DELETE /easel/v1/term-lists/{name:path}
 PUT /easel/v1/term-lists/{name:path}
 """
 """Changes; behind the login of the page and the rules for other origins."""
+
+LOCAL_CHANGES = """
+POST /easel/v1/extensions/index
+POST /easel/v1/extensions/install
+POST /easel/v1/extensions/installed/{name}/check
+POST /easel/v1/extensions/installed/{name}/remove
+POST /easel/v1/extensions/installed/{name}/switch
+POST /easel/v1/extensions/installed/{name}/update
+POST /easel/v1/extensions/look
+POST /easel/v1/extensions/off
+POST /easel/v1/extensions/packages
+POST /easel/v1/extensions/restart
+POST /easel/v1/extensions/states
+DELETE /easel/v1/extensions/states/{file}
+POST /easel/v1/extensions/states/{file}/look
+POST /easel/v1/extensions/states/{file}/restore
+"""
+"""Behind the login of the page, and from this machine alone."""
 
 API_READ = """
 GET /sdapi/v1/cmd-flags
@@ -277,4 +297,5 @@ def lines(*groups: str) -> list[tuple[str, str]]:
 
 READS = lines(OPEN_READ, PAGE_READ, API_READ, GRADIO_READ)
 CHANGES = lines(PAGE_ASKS, PAGE_CHANGES, API_ASKS, API_CHANGES, GRADIO_CHANGES)
-ALL = [*READS, *CHANGES, *lines(CLOSED)]
+LOCAL = lines(LOCAL_CHANGES)
+ALL = [*READS, *CHANGES, *LOCAL, *lines(CLOSED)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from starlette.routing import Mount, WebSocketRoute
@@ -13,6 +14,7 @@ from modules.settings.flags import parse_flags
 from modules.web.app import create_app
 from modules.web.compose import build_context
 from modules.web.exposure import gate_config
+from modules.web.gate import local_only
 from modules.web.gate.attempts import Attempts
 from modules.web.gradio_door import GradioDoor
 from tests.support.coroutines import finish
@@ -70,7 +72,7 @@ def filled(path):
     return re.sub(r"\{[^}]*\}", "x", path)
 
 
-def ask(gate, method, path, **headers):
+def ask(gate, method, path, client=FAR, **headers):
     """The status; 0 when the application itself was reached and its answer did not matter."""
     given = {"host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
     scope = {
@@ -81,7 +83,7 @@ def ask(gate, method, path, **headers):
         "root_path": "",
         "query_string": b"",
         "scheme": "ws" if method == "WS" else "http",
-        "client": FAR,
+        "client": client,
         "server": ("192.0.2.1", 7860),
         "headers": [(k.encode(), v.encode()) for k, v in given.items() if v is not None],
     }
@@ -164,9 +166,46 @@ def test_a_stolen_visit_changes_nothing(gate):
     assert every(gate, gates.CHANGES, **own) == {0}
 
 
+NEAR = ("127.0.0.1", 40000)
+HERE = "127.0.0.1:7860"
+
+
+def test_extensions_are_changed_from_this_machine_alone(gate):
+    login = {"authorization": basic(PAGE_USER)}
+    assert every(gate, gates.LOCAL, **login) == {403}
+    assert every(gate, gates.LOCAL, **login, host=HERE) == {403}
+    assert every(gate, gates.LOCAL, client=NEAR, host=HERE) == {401}
+    assert every(gate, gates.LOCAL, **login, client=NEAR, host=HERE) == {0}
+    assert every(gate, gates.LOCAL, **login, client=NEAR, host="localhost") == {0}
+
+
+@pytest.mark.parametrize("header", local_only.PROXIES)
+def test_extensions_are_not_changed_through_a_proxy_on_this_machine(gate, header):
+    given = {"authorization": basic(PAGE_USER), "client": NEAR, "host": HERE, header: "x"}
+    assert every(gate, gates.LOCAL, **given) == {403}
+
+
+def test_extensions_are_not_changed_by_a_name_or_page_of_another_machine(gate):
+    login = {"authorization": basic(PAGE_USER), "client": NEAR}
+    assert every(gate, gates.LOCAL, **login, host=HOST) == {403}
+    assert every(gate, gates.LOCAL, **login, host=HERE, origin="http://192.0.2.1") == {403}
+    assert every(gate, gates.LOCAL, **login, host=HERE, origin=f"http://{HERE}") == {0}
+
+
+def test_a_flag_lets_others_change_extensions(gate):
+    kept = gate.config
+    gate.config = replace(kept, extensions_from_anywhere=True)
+    try:
+        assert every(gate, gates.LOCAL, authorization=basic(PAGE_USER)) == {0}
+        assert every(gate, gates.LOCAL) == {401}
+    finally:
+        gate.config = kept
+
+
 def test_reads_are_reads_and_changes_are_none():
     """Browsers send reads for other websites and with cookies: they must change nothing."""
     assert {method for method, _ in gates.READS} <= {"GET", "HEAD", "WS"}
+    assert {method for method, _ in gates.LOCAL} <= {"POST", "PUT", "DELETE", "PATCH"}
     assert {method for method, _ in gates.CHANGES} <= {"POST", "PUT", "DELETE", "PATCH"}
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from modules.addons.extension import Extension, find_extensions
-from modules.addons.manager.address import folder_name, repository
+from modules.addons.manager.address import Repository, folder_name, repository
 from modules.addons.manager.git import Commit, Git, GitError
 from modules.addons.manager.packages import Change, PackageError, Packages
 from modules.addons.manager.record import Installed, Records
@@ -70,6 +70,8 @@ class ExtensionManager:
     """Raises ``RequestError`` for a name that leads into this machine or its network."""
     builtin: Sequence[str] = ()
     git: Git = field(default_factory=Git)
+    address: Callable[[str, str, str], Repository] | None = None
+    """Reads an address; tests alone put another in the place of ``address.repository``."""
 
     def __post_init__(self) -> None:
         self.records = Records(self.folder)
@@ -103,8 +105,8 @@ class ExtensionManager:
             ExtensionError: it cannot be had, or must not be.
             RequestError: the address, folder or branch cannot be used.
         """
-        with self._allowed("looking at an extension"):
-            wanted = repository(url, folder, branch)
+        with self.allowed("looking at an extension"):
+            wanted = (self.address or repository)(url, folder, branch)
             self._check_new(wanted.folder)
             self.check_host(wanted.url)
             return self._staged(wanted)
@@ -116,7 +118,7 @@ class ExtensionManager:
             ExtensionError: they cannot be had without changing Easel's own.
             RequestError: the token or a requirement cannot be used.
         """
-        with self._allowed("looking at packages"):
+        with self.allowed("looking at packages"):
             staged = self.staging.take(token)
             try:
                 return self.packages.plan(staged.scan.requirements, build=build)
@@ -139,7 +141,7 @@ class ExtensionManager:
             ExtensionError: it cannot work here, or a step failed.
             RequestError: the token cannot be used, or the folder is there already.
         """
-        with self._allowed("installing an extension"):
+        with self.allowed("installing an extension"):
             staged = self.staging.take(token)
             if staged.scan.refused:
                 raise ExtensionError(staged.scan.refused)
@@ -171,27 +173,44 @@ class ExtensionManager:
         Raises:
             ExtensionError: it has no repository, or that cannot be reached.
         """
-        with self._allowed("looking for an update"):
+        with self.allowed("looking for an update"):
             extension = self._find(name)
             old = self.git.state(extension.folder)
             if old is None or not old.remote:
                 raise ExtensionError(f"{name} did not come from a repository.")
             branch = "" if old.branch == "HEAD" else old.branch
-            wanted = repository(old.remote, extension.folder.name, branch)
+            read = self.address or repository
+            wanted = read(old.remote, extension.folder.name, branch)
+            self.check_host(wanted.url)
             staged = self._staged(wanted)
             if staged.commit.id == old.id:
                 self.staging.drop(staged.token)
                 return None
             return Update(staged, old, _differing(extension.folder, staged.folder))
 
-    def update(self, name: str, token: str, *, packages: bool = True, build: bool = False) -> None:
+    def update(
+        self,
+        name: str,
+        token: str,
+        *,
+        packages: bool = True,
+        installer: bool = False,
+        build: bool = False,
+    ) -> None:
         """Bring an extension to a version that was looked at; it takes effect at the next start.
+
+        Args:
+            packages: install what its requirements.txt names.
+            installer: run its install.py.
+            build: packages may be built from source, which runs their code.
 
         Raises:
             ExtensionError: files were changed by hand, or a step failed; the old version stays.
         """
-        with self._allowed("updating an extension"):
+        with self.allowed("updating an extension"):
             staged, extension = self.staging.take(token), self._find(name)
+            if staged.repository.folder.lower() != extension.name:
+                raise RequestError("token", token, f"what was looked at is not {extension.name}.")
             if staged.scan.refused:
                 raise ExtensionError(staged.scan.refused)
             old = self.git.state(extension.folder)
@@ -201,8 +220,10 @@ class ExtensionManager:
                     self.packages.install(staged.scan.requirements, build=build)
                 self.git.fetch_commit(extension.folder, staged.commit.id)
                 self.git.switch(extension.folder, staged.commit.id)
-                self.records.change(name, commit=staged.commit.id, failures=0, reason="")
-            except (GitError, PackageError, OSError) as error:
+                ran = self._run_installer(extension.folder) if installer else ""
+                known: dict[str, Any] = {"commit": staged.commit.id, "failures": 0, "reason": ""}
+                self.records.change(extension.name, **known, **({"installer": ran} if ran else {}))
+            except (ExtensionError, GitError, PackageError, OSError) as error:
                 if old is not None:
                     self._back_to(extension.folder, old.id)
                 self.packages.roll_back(self.packages.changes_since(before))
@@ -218,7 +239,7 @@ class ExtensionManager:
             ExtensionError: it must not be changed now.
             RequestError: there is no such extension.
         """
-        with self._allowed("switching an extension"):
+        with self.allowed("switching an extension"):
             extension = self._find(name)
             disabled = [one for one in self.switches()[0] if one.lower() != extension.name]
             self.disable(disabled if on else [*disabled, extension.folder.name])
@@ -235,7 +256,7 @@ class ExtensionManager:
         Raises:
             ExtensionError: it comes with Easel, or cannot be deleted.
         """
-        with self._allowed("removing an extension"):
+        with self.allowed("removing an extension"):
             extension = self._find(name)
             if extension.builtin:
                 raise ExtensionError(f"{name} comes with Easel; switch it off instead.")
@@ -252,7 +273,13 @@ class ExtensionManager:
     # -- steps -----------------------------------------------------------------------------------
 
     @contextmanager
-    def _allowed(self, what: str) -> Any:
+    def allowed(self, what: str) -> Any:
+        """One change at a time, and only while changing is allowed.
+
+        Raises:
+            Forbidden: it is not.
+            ExtensionError: another change is under way.
+        """
         reason = self.forbidden()
         if reason:
             self.audit.note("extension change refused", what=what, reason=reason)

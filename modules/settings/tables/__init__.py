@@ -5,6 +5,7 @@ from __future__ import annotations
 from modules.settings.options import OptionTable
 from modules.settings.tables import (
     cards,
+    extensions,
     generation,
     interface,
     later,
@@ -21,5 +22,5 @@ from modules.settings.tables import (
 def build_table() -> OptionTable:
     """A fresh table of all settings; extensions may add rows to it."""
     rooms = (saving, provenance, generation, sampling, pictures, sdxl, sd3, networks, cards)
-    rooms += (interface, later)
+    rooms += (interface, extensions, later)
     return OptionTable(option for room in rooms for option in room.OPTIONS)

@@ -15,6 +15,4 @@ OPTIONS = (
     _later.text("sd_checkpoint_hash", "SHA256 hash of the current checkpoint"),
     _later.whole("sd_checkpoint_cache", "Checkpoints to cache in RAM", 0, 0, 10),
     _later.choice("sd_unet", "SD Unet", "Automatic"),
-    _later.multi("disabled_extensions", "Disable these extensions", []),
-    _later.choice("disable_all_extensions", "Disable all extensions", "none", "none|extra|all"),
 )

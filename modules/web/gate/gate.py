@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from modules.web.gate import local_only
 from modules.web.gate.body import BodyGuard
 from modules.web.gate.clients import ClientLimits, Clients
 from modules.web.gate.headers import SECURITY_HEADERS, STRICT_POLICY
@@ -20,7 +21,7 @@ from modules.web.gate.login import Login
 from modules.web.gate.login_door import Answer, LoginDoor, peer
 from modules.web.gate.notes import RefusalLog
 from modules.web.gate.origins import OriginRule
-from modules.web.gate.place import placed
+from modules.web.gate.place import local_path, placed
 from modules.web.gate.refusal import RawHeaders, Refused
 
 Scope = MutableMapping[str, Any]
@@ -46,6 +47,10 @@ class GateConfig:
     max_body_bytes: int = 64 * 1024 * 1024
     body_seconds: float = 120.0
     """A body that takes longer to arrive is given up."""
+    extensions_from_anywhere: bool = False
+    """Others than this machine may change extensions, too."""
+    failed_login: Callable[[str, int], None] = lambda address, number: None
+    """Hears of every wrong login: from where, and how many there were."""
 
 
 class Gate:
@@ -55,7 +60,7 @@ class Gate:
         self.app = app
         self.config = config
         self.clients = Clients(config.clients)
-        self.door = LoginDoor(config.login, config.subpath)
+        self.door = LoginDoor(config.login, config.subpath, failed=config.failed_login)
         self.notes = RefusalLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,6 +81,9 @@ class Gate:
             self._check_sizes(scope)
             self._check_host(headers)
             reason = config.origins.refuses(scope["method"], scope["scheme"], headers)
+            if not reason and not config.extensions_from_anywhere:
+                path = local_path(scope)
+                reason = local_only.refuses(scope["method"], path, peer(scope), headers)
             if reason:
                 raise Refused(403, f"Refused: {reason}.")
             with self.clients.request(peer(scope)):

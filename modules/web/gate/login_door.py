@@ -37,6 +37,8 @@ class LoginDoor:
     login: Login
     subpath: str = ""
     attempts: Attempts = field(default_factory=Attempts)
+    failed: Callable[[str, int], None] = lambda address, number: None
+    """Hears of every wrong login: from where, and how many there were."""
 
     async def ask(
         self, scope: Scope, headers: Mapping[str, str], receive: Receive
@@ -139,6 +141,7 @@ class LoginDoor:
         elif proof is Proof.WRONG:
             failures = self.attempts.failed(address)
             log.warning("a wrong login from %s (number %d)", address, failures)
+            self.failed(address, failures)
 
     def _retry(self, address: str) -> RawHeaders:
         return ((b"retry-after", str(int(self.attempts.wait(address)) + 1).encode()),)

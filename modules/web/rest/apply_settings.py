@@ -13,6 +13,7 @@ from modules.jobs.folders import check_output_folder
 from modules.jobs.models import LoadFailed
 from modules.requests.errors import RequestError
 from modules.requests.generation import GenerationRequest
+from modules.settings.tables import extensions
 from modules.web.context import AppContext
 from modules.web.exposure import is_open
 
@@ -69,6 +70,8 @@ def _checked(context: AppContext, values: Mapping[str, Any]) -> tuple[dict[str, 
     wanted = {key: value for key, value in values.items() if key not in DERIVED}
     clean, unknown = context.options.check(wanted)
     clean = {key: value for key, value in clean.items() if value != context.options.get(key)}
+    for key in extensions.KEYS & clean.keys():
+        raise RequestError(key, clean[key], "extensions are switched in the tab Extensions alone.")
     if clean.get(CHECKPOINT):
         clean[CHECKPOINT] = context.catalog.find_checkpoint(clean[CHECKPOINT]).title
     if VAE in clean:

@@ -42,7 +42,6 @@ def list_router(context: AppContext) -> APIRouter:
     scripts = [*SCRIPTS, *planned_scripts(context)]
     constant("/scripts", script_names(scripts), "Names of scripts")
     constant("/script-info", [script_row(script) for script in scripts], "Controls of scripts")
-    constant("/extensions", [], "Extensions")
 
     @router.get("/upscalers")
     async def upscalers() -> Response:
