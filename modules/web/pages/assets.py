@@ -36,10 +36,11 @@ STYLESHEETS = (
     "queue.css",
     "settings.css",
     "selftest.css",
+    "extensions.css",
 )
 
 
-CLASSIC = ("boot.js", "trusted.js")
+CLASSIC = ("boot.js", "trusted.js", "a1111.js")
 """Scripts that run before the page's modules."""
 
 

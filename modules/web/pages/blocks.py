@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import gradio as gr
 
 from modules.web.pages import (
+    extensions_page,
     extras,
     img2img,
     merger,
@@ -32,6 +34,14 @@ def build(context: Any) -> gr.Blocks:
     Args:
         context: gives ``options``, ``catalog`` and ``styles``.
     """
+    plugins = getattr(context, "plugins", None)
+    with contextlib.ExitStack() as stack:
+        if plugins is not None:
+            stack.enter_context(plugins.building())
+        return _build(context, plugins)
+
+
+def _build(context: Any, plugins: Any) -> gr.Blocks:
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)
     ) as demo:
@@ -53,9 +63,13 @@ def build(context: Any) -> gr.Blocks:
                 models_page.build()
             with gr.Tab(text("tab_queue"), id="queue", elem_id="tab_queue"):
                 queue_panel.build()
+            with gr.Tab(text("tab_extensions"), id="extensions", elem_id="tab_extensions"):
+                extensions_page.build()
             with gr.Tab(text("tab_settings"), id="settings", elem_id="tab_settings"):
                 settings_page.build()
-        wiring.wire(demo, bar, [first, second, third, fourth, merging, converting])
+            if plugins is not None:
+                plugins.place_tabs()
+        wiring.wire(demo, bar, [first, second, third, fourth, merging, converting], plugins)
     return demo
 
 

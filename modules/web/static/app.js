@@ -12,6 +12,7 @@ import * as toast from "./toast.js";
 import "./cards.js";
 import "./checkpoint-list.js";
 import "./models.js";
+import "./extensions.js";
 import "./merger.js";
 import "./canvas.js";
 import * as img2img from "./img2img.js";

@@ -9,6 +9,7 @@ const ICONS = { info: "info", warning: "warning", error: "error" };
 /** Buttons that a line may have, by the name that the server gives: what it says, what it does. */
 const ACTIONS = {
   leave_safe_mode: ["banner.leave_safe_mode", () => api.post("/easel/v1/safe-mode/leave")],
+  restart: ["banner.restart", () => api.post("/easel/v1/extensions/restart")],
   resume: ["queue.resume", () => api.post("/easel/v1/queue/resume")],
   go_on: ["banner.go_on", () => api.post("/easel/v1/queue/resume")],
 };
