@@ -11,9 +11,10 @@ import json
 import logging
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,7 @@ class World:
     @property
     def problems(self) -> list[Problem]:
         """Everything that went wrong so far."""
-        failed = [
-            Problem(one.file.extension.name, one.file.path.name, one.error, one.details)
-            for one in self.files
-            if one.error
-        ]
-        return [*failed, *self.host.problems]
+        return self.host.problems
 
     def begin_ui(self) -> None:
         """``before_ui``, then the settings, then the scripts of both tabs: outside any Blocks."""
@@ -84,6 +80,7 @@ def load(host: Host, options: Any = None) -> World:
         options: what keeps the settings (`modules.addons.option_bridge`); None keeps a copy.
     """
     hosts.set_host(host)
+    host.providers.setdefault("prompt_styles", _styles(host))
     world = World(host)
     active = host.active()
     finder = importer.install(lambda: [extension.folder for extension in host.active()], SHIM)
@@ -99,13 +96,26 @@ def load(host: Host, options: Any = None) -> World:
     for loaded in world.files:
         name = loaded.file.extension.name
         world.seconds[name] = world.seconds.get(name, 0.0) + loaded.seconds
-        if loaded.module is not None:
+        if loaded.module is None:
+            host.problems.append(Problem(name, loaded.file.path.name, loaded.error, loaded.details))
+        else:
             scripts.register_scripts_from_module(
                 loaded.module, str(loaded.file.path), str(loaded.file.extension.folder)
             )
     for name, seconds in world.seconds.items():
         log.info("extension %s: loaded in %.2f s", name, seconds)
     return world
+
+
+def _styles(host: Host) -> Callable[[], Any]:
+    @cache
+    def give() -> Any:
+        from modules.addons.a1111.styles import StyleDatabase
+        from modules.prompts import StyleBook
+
+        return StyleDatabase(StyleBook(host.paths.styles_file))
+
+    return give
 
 
 @contextmanager
@@ -162,8 +172,8 @@ class Plan:
     extensions: tuple[Extension, ...]
     flags: Flags
 
-    def write(self, cache: Path) -> None:
-        """Keep it in the cache folder.
+    def write(self, folder: Path) -> None:
+        """Keep it in a cache folder.
 
         Raises:
             OSError: it cannot be written.
@@ -173,18 +183,18 @@ class Plan:
             {"name": one.name, "folder": str(one.folder), "builtin": one.builtin, "off": one.off}
             for one in self.extensions
         ]
-        place = cache / "addons"
+        place = folder / "addons"
         place.mkdir(parents=True, exist_ok=True)
         atomic.write_json(place / PLAN, {"extensions": rows, "flags": shown})
 
     @classmethod
-    def read(cls, cache: Path) -> Plan:
+    def read(cls, folder: Path) -> Plan:
         """Read it back.
 
         Raises:
             OSError, ValueError: there is none, or it is damaged.
         """
-        found = json.loads((cache / "addons" / PLAN).read_text(encoding="utf-8"))
+        found = json.loads((folder / "addons" / PLAN).read_text(encoding="utf-8"))
         extensions = tuple(
             Extension(
                 row["name"],
@@ -200,13 +210,13 @@ class Plan:
         return cls(extensions, Flags(**{k: v for k, v in given.items() if k in names}))
 
 
-def load_planned(side: Side, cache: Path) -> World:
-    """Build the world that the server planned, scripts and their arguments included.
+def load_planned(side: Side, folder: Path) -> World:
+    """Build the world that the server planned in a cache folder, scripts and arguments included.
 
     Raises:
         OSError, ValueError: there is no plan.
     """
-    plan = Plan.read(cache)
+    plan = Plan.read(folder)
     host = Host(side, plan.flags, Paths.from_flags(plan.flags), list(plan.extensions))
     world = load(host)
     world.begin_ui()

@@ -12,6 +12,7 @@ from modules.jobs.backends.base import Backend
 from modules.jobs.inputs import InputStore
 from modules.jobs.planned import Planner
 from modules.jobs.prepare import Preparer
+from modules.jobs.preparing.extension_scripts import ExtensionScripts
 from modules.jobs.results import ResultKeeper
 from modules.jobs.service import JobService
 from modules.jobs.store import DatabaseUnusable, JobStore
@@ -84,13 +85,14 @@ def build_jobs(
     notices: NoticeBoard | None = None,
     scripts: Sequence[PlannedScript] = (),
     holds: bool = True,
+    extension_scripts: ExtensionScripts | None = None,
 ) -> JobService:
     """The service over its database; ``start()`` begins the work.
 
     ``limits`` bound the queue and ``ceiling`` each job, whatever the settings allow; ``confined``
     lets nobody choose a folder outside the outputs; ``notices`` hears what people should know;
     ``scripts`` can be chosen by name and make one job of many; without ``holds`` the queue
-    does not wait for a disk that refuses.
+    does not wait for a disk that refuses; ``extension_scripts`` are those of extensions.
     """
     notices = notices or NoticeBoard()
     store = JobStore(database or paths.database, notices.damaged)
@@ -107,6 +109,15 @@ def build_jobs(
     inputs = InputStore(paths)
     planner = Planner(scripts, catalog, inputs, styles=lambda: [style.name for style in styles])
     preparer = Preparer(
-        options, catalog, styles, wildcards, inputs, ceiling, confined, terms, planner
+        options,
+        catalog,
+        styles,
+        wildcards,
+        inputs,
+        ceiling,
+        confined,
+        terms,
+        planner,
+        extension_scripts,
     )
     return JobService(store, preparer, backend, keeper, limits, notices, holds)

@@ -144,6 +144,17 @@ class OptionStore:
         effective.update(clean)
         return effective
 
+    def add(self, option: Option) -> None:
+        """Append a setting to the table, as extensions do; the file may hold its value already.
+
+        Raises:
+            ValueError: the key is taken, or the default does not fit.
+        """
+        with self._lock:
+            self.table.add(option)
+            if option.key in self._unknown:
+                self._take_stored(option.key, self._unknown.pop(option.key))
+
     def subscribe(self, subscriber: Subscriber) -> None:
         """Call ``subscriber(changes)`` after every stored change, on the thread that made it."""
         self._subscribers.append(subscriber)

@@ -119,12 +119,19 @@ def create_app(context: AppContext, gate: GateConfig | None = None) -> Applicati
     _allow_origins(app, context)
     if context.flags.api_log:
         _log_calls(app)
+    plugins = context.plugins
+    if plugins is not None:
+        quiet_gradio(context)
+        plugins.load(context)
+        app.include_router(plugins.router(context))
     for router in ROUTERS:
         app.include_router(router(context))
     app.include_router(docs_router(app))
     inner: Application = app
     if not context.flags.nowebui:
         inner = _with_page(app, context)
+    elif plugins is not None:
+        plugins.started(None, app)
     return Gate(SelectiveGZip(inner), _with_settings(gate or gate_config(context.flags), context))
 
 
@@ -208,11 +215,14 @@ def _with_page(app: FastAPI, context: AppContext) -> Application:
     from modules.web.pages import PageShell, TrustedScripts, build, mount_arguments, router
 
     blocks = build(context)
-    scripts = TrustedScripts.of(blocks)
+    plugins = context.plugins
+    scripts = TrustedScripts.of(blocks, plugins.event_scripts() if plugins else ())
     if scripts.foreign:
         log.warning("a template with expressions makes the page's policy allow evaluation")
     app.include_router(router(context, scripts))
     mount_page(app, blocks, context.paths.cache / "gradio", **mount_arguments(context))
+    if plugins is not None:
+        plugins.started(blocks, app)
     return PagePolicy(PageShell(app, context, scripts), evaluates=bool(scripts.foreign))
 
 

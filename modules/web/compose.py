@@ -23,6 +23,7 @@ from modules.web.audit import note_settings, note_start
 from modules.web.context import AppContext
 from modules.web.exposure import is_open
 from modules.web.extension_desk import ExtensionDesk
+from modules.web.plugins import FindPlugins
 from modules.web.safe_mode import safe_mode_notice, safely
 
 BuildDesk = Callable[[AppContext], ExtensionDesk]
@@ -34,11 +35,13 @@ def build_context(
     starts: StartRecord | None = None,
     scripts: Sequence[PlannedScript] = (),
     desk: BuildDesk | None = None,
+    find_plugins: FindPlugins | None = None,
 ) -> AppContext:
     """Everything but the web application; nothing is started yet.
 
     ``starts`` counts this start, and makes it a safe one if those before did not finish.
-    ``scripts`` make one job of many units; ``desk`` makes what manages extensions.
+    ``scripts`` make one job of many units; ``desk`` makes what manages extensions,
+    ``find_plugins`` finds their code.
 
     Raises:
         DataFolderInUse: another process works with the data folder.
@@ -52,7 +55,7 @@ def build_context(
     try:
         if starts is not None:
             starts.begin()
-        context = _build(safely(flags, starts), paths, lock, starts, scripts)
+        context = _build(safely(flags, starts), paths, lock, starts, scripts, find_plugins)
         if desk is not None:
             context.extensions = desk(context)
         return context
@@ -67,6 +70,7 @@ def _build(
     lock: DataFolderLock,
     starts: StartRecord | None,
     scripts: Sequence[PlannedScript],
+    find_plugins: FindPlugins | None,
 ) -> AppContext:
     notices = NoticeBoard()
     options = OptionStore(
@@ -90,11 +94,13 @@ def _build(
     )
     styles = StyleBook(paths.styles_file, notices.damaged)
     wildcards = WildcardLibrary(paths.wildcards)
+    plugins = find_plugins(flags, paths, options, notices) if find_plugins else None
     backend = LocalBackend(
         paths,
         flags,
         options.as_dict(),
         limits=lambda: WatchLimits.allowing(options["engine_stall_seconds"]),
+        plugins=plugins.engine_modules if plugins else (),
     )
     jobs = build_jobs(
         paths,
@@ -109,6 +115,7 @@ def _build(
         confined=is_open(flags),
         notices=notices,
         scripts=scripts,
+        extension_scripts=plugins.scripts if plugins else None,
     )
     options.subscribe(
         lambda changes: jobs.fanout.publish(
@@ -134,4 +141,5 @@ def _build(
         notices=notices,
         audit=audit,
         starts=starts,
+        plugins=plugins,
     )

@@ -22,6 +22,7 @@ from modules.settings.paths import Paths
 from modules.settings.start_record import StartRecord
 from modules.settings.store import OptionStore
 from modules.web.extension_desk import ExtensionDesk
+from modules.web.plugins import Plugins
 
 if TYPE_CHECKING:
     from modules.web.selftest import SelfTest
@@ -51,6 +52,8 @@ class AppContext:
     """The program shall begin anew when it has ended."""
     extensions: ExtensionDesk | None = None
     """Manages extensions, where the program was started with any."""
+    plugins: Plugins | None = None
+    """The code of extensions, where any is on."""
     started: float = field(default_factory=time.time)
     boot: str = field(default_factory=lambda: secrets.token_hex(8))
     """Different for each server process, so that a page notices a restart."""

@@ -25,6 +25,7 @@ from modules.web.patience import MAX_CONNECTIONS, PatientProtocol
 
 if TYPE_CHECKING:
     from modules.web.compose import BuildDesk
+    from modules.web.plugins import FindPlugins
 
 log = logging.getLogger("easel.web")
 
@@ -34,7 +35,10 @@ BACKLOG = 128
 
 
 def serve(
-    flags: Flags, scripts: Sequence[PlannedScript] = (), desk: BuildDesk | None = None
+    flags: Flags,
+    scripts: Sequence[PlannedScript] = (),
+    desk: BuildDesk | None = None,
+    find_plugins: FindPlugins | None = None,
 ) -> int:
     """Serve until the user ends it; returns the process's exit code."""
     begun = time.perf_counter()
@@ -50,7 +54,9 @@ def serve(
     from modules.web.compose import build_context
 
     try:
-        context = build_context(flags, StartRecord(Paths.from_flags(flags)), scripts, desk)
+        context = build_context(
+            flags, StartRecord(Paths.from_flags(flags)), scripts, desk, find_plugins
+        )
     except (OSError, DataFolderInUse, RequestError) as error:
         listener.close()
         return _refuse(str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,3 +29,35 @@ def announce(method: str, component: Any, **kwargs: Any) -> None:
     getattr(script_callbacks, f"{method}_callback")(component, **kwargs)
     if scripts.scripts_current is not None:
         getattr(scripts.scripts_current, method)(component, **kwargs)
+
+
+@contextmanager
+def announced() -> Iterator[None]:
+    """Every component made meanwhile is announced, and carries A1111's classes."""
+    from gradio.blocks import BlockContext, Blocks
+    from gradio.components import Component
+
+    originals = [(cls, cls.__init__) for cls in (Component, BlockContext)]
+
+    def announcing(original: Any, cls: type) -> Any:
+        @functools.wraps(original)
+        def constructor(self: Any, *args: Any, **kwargs: Any) -> None:
+            if isinstance(self, Blocks):
+                original(self, *args, **kwargs)
+                return
+            announce("before_component", self, **kwargs)
+            original(self, *args, **kwargs)
+            scripts.add_classes_to_gradio_component(self)
+            announce("after_component", self, **kwargs)
+
+        return constructor
+
+    from modules.addons.a1111 import scripts
+
+    for cls, original in originals:
+        cls.__init__ = announcing(original, cls)  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        for cls, original in originals:
+            cls.__init__ = original  # type: ignore[misc]

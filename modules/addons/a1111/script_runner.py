@@ -85,11 +85,21 @@ class ScriptRunner:
             if script.alwayson and script.section != section:
                 continue
             if script.create_group:
-                with gr.Group(visible=script.alwayson) as group:
+                with self._group(gr, script) as group:
                     self.create_script_ui(script)
                 script.group = group
             else:
                 self.create_script_ui(script)
+
+    def _group(self, gr: Any, script: Script) -> Any:
+        """A place for a script; the page's Script list shows that of the chosen one."""
+        if script.alwayson:
+            return gr.Group()
+        number = self.selectable_scripts.index(script)
+        return gr.Group(
+            elem_id=f"{script.tabname}_extension_script_{number}",
+            elem_classes=["easel-script-group"],
+        )
 
     def create_script_ui(self, script: Script) -> None:
         """Make a script's components, and note which of the arguments are its."""
@@ -313,5 +323,10 @@ class ScriptRunner:
 
 
 def _value_of(component: Any) -> Any:
+    """What a component begins with, as its script gets it: the place of a choice by index."""
     value = getattr(component, "value", None)
-    return value() if callable(value) else value
+    value = value() if callable(value) else value
+    if getattr(component, "type", None) == "index" and isinstance(value, str):
+        pairs = [one[1] if isinstance(one, (list, tuple)) else one for one in component.choices]
+        return pairs.index(value) if value in pairs else None
+    return value

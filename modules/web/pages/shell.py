@@ -42,6 +42,7 @@ class PageShell:
         self.scripts = scripts.url
         self.options = context.options
         self.theme = getattr(context.flags, "theme", None)
+        self.plugins = getattr(context, "plugins", None)
         self._kept: OrderedDict[tuple[str, ...], tuple[Message, Message]] = OrderedDict()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -57,10 +58,12 @@ class PageShell:
         theme = self.theme or str(self.options.get("gradio_theme"))
         key = (scope.get("scheme", ""), _header(scope, b"host"), root, language, theme)
         if scope.get("query_string") or any(_header(scope, name) for name in _DECIDING):
-            await self.app(scope, receive, _Rewriter(send, root, language, theme, self.scripts))
+            await self.app(
+                scope, receive, _Rewriter(send, root, language, theme, self.scripts, self.plugins)
+            )
             return
         if key not in self._kept:
-            rewriter = _Rewriter(send, root, language, theme, self.scripts)
+            rewriter = _Rewriter(send, root, language, theme, self.scripts, self.plugins)
             await self.app(scope, receive, rewriter)
             self._keep(key, rewriter.finished)
             return
@@ -82,7 +85,16 @@ class PageShell:
 class _Rewriter:
     """Holds back one HTML answer until it is whole, then sends it changed."""
 
-    def __init__(self, send: Send, root: str, language: str, theme: str, scripts: str) -> None:
+    def __init__(
+        self,
+        send: Send,
+        root: str,
+        language: str,
+        theme: str,
+        scripts: str,
+        plugins: Any = None,
+    ) -> None:
+        self.plugins = plugins
         self.send = send
         self.root = root
         self.language = language
@@ -106,6 +118,9 @@ class _Rewriter:
     async def _finish(self, start: Message) -> None:
         page_text = self.body.decode("utf-8")
         text = rewrite(page_text, self.root, self.language, self.theme, self.scripts)
+        if self.plugins is not None:
+            tags = "\n".join(self.plugins.head(self.root))
+            text = text.replace("</head>", f"{tags}\n</head>", 1)
         page = text.encode("utf-8")
         kept = [(k, v) for k, v in start["headers"] if k.lower() not in _REPLACED]
         start["headers"] = [

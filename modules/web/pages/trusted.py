@@ -37,10 +37,12 @@ class TrustedScripts:
     """Templates with expressions, which only a browser that may evaluate text can show."""
 
     @classmethod
-    def of(cls, blocks: gradio.Blocks) -> TrustedScripts:
-        """Everything that a page would evaluate."""
+    def of(cls, blocks: gradio.Blocks, without: Iterable[str] = ()) -> TrustedScripts:
+        """Everything that a page would evaluate; ``without`` are events that have own scripts."""
+        foreign = {_trimmed(text) for text in without}
+        events = (_trimmed(function.js) for function in blocks.fns.values())
         return cls(
-            events=_once(_trimmed(function.js) for function in blocks.fns.values()),
+            events=_once(event for event in events if event not in foreign),
             loads=_once(getattr(block, "js_on_load", None) for block in blocks.blocks.values()),
             foreign=_once(_templates(blocks)),
         )

@@ -52,7 +52,7 @@ def build(context: Any) -> Txt2ImgTab:
                 size = dimensions.build(TAB, values)
                 seeds = seed.build(TAB)
                 faces = detailer.build(TAB)
-                script.build(TAB)
+                script.build(TAB, getattr(context, "plugins", None))
                 overridden = overrides.build(TAB)
         with gr.Column(
             scale=7, min_width=340, elem_id=f"{TAB}_output", elem_classes=["easel-sticky"]

@@ -37,15 +37,18 @@ class Tab(Protocol):
     def switches(self) -> tuple[Switch, ...]: ...
 
 
-def wire(demo: gr.Blocks, quick: QuickPart, tabs: Iterable[Tab]) -> None:
-    """Connect everything; called once, inside the ``gr.Blocks``."""
+def wire(demo: gr.Blocks, quick: QuickPart, tabs: Iterable[Tab], plugins: Any = None) -> None:
+    """Connect everything; called once, inside the ``gr.Blocks``.
+
+    ``plugins`` are the extensions, whose controls travel with Generate.
+    """
     tabs = list(tabs)
     with gr.Column(elem_id="easel_wires", elem_classes=["easel-hidden"]):
         for tab in tabs:
             _wire_form(demo, tab.fields)
         _wire_quick(demo, quick)
     for tab in tabs:
-        _wire_submit(tab.output, tab.fields)
+        _wire_submit(tab.output, tab.fields, plugins)
         _wire_switches(tab.switches)
         _wire_parts(tab)
 
@@ -94,13 +97,15 @@ def _wire_quick(demo: gr.Blocks, quick: QuickPart) -> None:
         _on(component.input, [component], None, f"(value) => Easel.quick.changed('{key}', value)")
 
 
-def _wire_submit(output: OutputPart, fields: FormFields) -> None:
+def _wire_submit(output: OutputPart, fields: FormFields, plugins: Any) -> None:
     names = json.dumps(fields.names)
+    more = [] if plugins is None else plugins.inputs(fields.tab)
+    further = f", {json.dumps(plugins.layout(fields.tab))}" if more else ""
     _on(
         output.generate.click,
-        fields.list,
+        [*fields.list, *more],
         None,
-        f"(...values) => Easel.form.submit('{fields.tab}', {names}, values)",
+        f"(...values) => Easel.form.submit('{fields.tab}', {names}, values{further})",
     )
 
 

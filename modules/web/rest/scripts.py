@@ -27,4 +27,5 @@ def script_router(context: AppContext) -> APIRouter:
 def _described(context: AppContext, tab: str) -> dict[str, Any]:
     planner = context.jobs.preparer.planner
     found = [] if planner is None else planner.described(tab, context.options.as_dict())
-    return {"scripts": found}
+    more = [] if context.plugins is None else context.plugins.rows(tab)
+    return {"scripts": [*found, *more]}

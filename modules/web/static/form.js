@@ -96,13 +96,14 @@ export function changed(tab, names, list) {
 }
 
 /** Generate: send the form to the queue. Resolves to the job's answer or undefined. */
-export async function submit(tab, names, list) {
+export async function submit(tab, names, list, scripts = []) {
   const fields = Object.fromEntries(names.map((name, at) => [name, list[at]]));
   const button = document.getElementById(`${tab}_generate`);
   button?.classList.add("sending");
   try {
     const { overrides } = await page.state();
     const plain = { ...request(tab, fields, overrides), ...added[tab]?.() };
+    if (scripts.length) addScripts(plain, scripts, list.slice(names.length));
     const asked = last[tab] ? await last[tab](plain, fields) : plain;
     if (asked === null) {
       document.dispatchEvent(new CustomEvent("easel:refused", { detail: { tab } }));
@@ -116,6 +117,19 @@ export async function submit(tab, names, list) {
     document.dispatchEvent(new CustomEvent("easel:refused", { detail: { tab } }));
   } finally {
     button?.classList.remove("sending");
+  }
+}
+
+/** The values of extensions' controls: those of scripts that always take part, and of the chosen one. */
+function addScripts(asked, scripts, values) {
+  const chosen = String(asked.script_name ?? "").toLowerCase();
+  for (const { title, alwayson, start, count, indices } of scripts) {
+    const args = values.slice(start, start + count).map((value, at) => {
+      const place = indices[at]?.indexOf(value) ?? -1;
+      return place < 0 ? value : place;
+    });
+    if (alwayson) (asked.alwayson_scripts ??= {})[title] = { args };
+    else if (title.toLowerCase() === chosen) asked.script_args = args;
   }
 }
 

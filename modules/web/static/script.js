@@ -62,13 +62,19 @@ class Script extends HTMLElement {
   /** What the request gets. */
   asked() {
     const script = this.#script;
-    return script ? { script_name: script.name, script_args: this.#values(script) } : {};
+    if (!script) return {};
+    return { script_name: script.name, script_args: script.extension ? [] : this.#values(script) };
   }
 
   #draw() {
     const script = this.#script;
     this.body.replaceChildren();
-    if (!script) return;
+    // The controls of an extension's script are Gradio's; they are all there, and one group is shown.
+    this.closest("[id$=_script_container]")?.setAttribute("data-group", script?.group ?? "");
+    for (const group of this.parentElement?.closest("[id$=_script_container]")?.querySelectorAll(".easel-script-group") ?? []) {
+      group.classList.toggle("easel-chosen", group.id === script?.group);
+    }
+    if (!script || script.extension) return;
     const values = this.#values(script);
     const set = (at, value) => {
       values[at] = value;
