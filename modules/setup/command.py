@@ -29,6 +29,7 @@ commands
   verify    read the Content Credentials and the watermark of pictures
   strip     write pictures without their metadata
   replay    make pictures again and compare them, pixel by pixel
+  extension look at, install, update, switch and remove extensions
   selftest  try every capability once on tiny models made for it
   test      run the tests, with --full the long ones too; takes pytest's arguments
   bench     measure; takes names of groups and --json
@@ -142,6 +143,11 @@ def _pictures(command: str) -> Callable[[list[str]], int]:
     return run_inside
 
 
+def _extension(arguments: list[str]) -> int:
+    own, rest = take_own_flags(arguments)
+    return _inside(own, ["-m", "modules.addons.manager", *rest])
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "serve": _serve,
     "txt2img": _pictures("txt2img"),
@@ -154,6 +160,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "verify": _pictures("verify"),
     "strip": _pictures("strip"),
     "replay": _pictures("replay"),
+    "extension": _extension,
     "selftest": _pictures("selftest"),
     "test": _test,
     "bench": _bench,

@@ -47,8 +47,9 @@ class Index:
         text = url.strip()
         if not text.lower().startswith("https://"):
             raise RequestError("url", shorten(text), "a list has an https address.")
+        body = self._ask(text)
         try:
-            data = json.loads(self._ask(text))
+            data = json.loads(body)
             listed = data["extensions"] if isinstance(data, dict) else data
             return _with_ours(_entries(listed), self.curated())
         except (ValueError, TypeError, KeyError, RecursionError) as error:
