@@ -117,6 +117,8 @@ def plan_picture(
         iteration=event.index // batch,
     )
     role = ROLES.get(event.role)
+    if facts.get("infotext"):
+        text = str(facts["infotext"])  # a script of an extension has written it
     return PicturePlan(
         facts=facts,
         text=text,
@@ -186,6 +188,8 @@ def _wanted(record: JobRecord, facts: Mapping[str, Any]) -> bool:
     options, request = record.prepared["options"], record.prepared["request"]
     if not record.save or request.get("do_not_save_samples"):
         return False
+    if facts.get("shown_only"):
+        return False  # a script of an extension shows it, and saves what it wants saved
     if facts.get("incomplete") and not options.get("save_incomplete_images", False):
         return False
     # A1111's Extras save whatever "Always save all generated images" says.

@@ -188,3 +188,10 @@ def test_an_extras_job_is_described_without_fields_it_has_not(jobs):
     )  # fmt: skip
     assert line["images"][0]["seed"] is None
     assert line["upscaler"] == "Lanczos"
+
+
+def test_what_a_script_only_shows_keeps_its_text_and_is_not_saved(jobs, paths):
+    record = stored(jobs)
+    (shown,) = kept(jobs, record, done(record, index=4, infotext="of a script", shown_only=True))
+    assert (shown.saved, shown.infotext, shown.index) == (False, "of a script", 4)
+    assert jobs.keeper.bytes_of(shown)

@@ -16,6 +16,9 @@ from modules.addons.a1111.callback_params import (
 from modules.engine.conditioning import Conditioning
 from modules.engine.generation.hooks import EvaluationState, HookPoint, Hooks
 
+WITH_VECTORS = ("sdxl", "sd3", "flux")
+"""Families whose network is given a summary of the text beside its states."""
+
 
 class GuidanceCallbacks:
     """``on_cfg_denoiser``, ``on_cfg_denoised`` and ``on_cfg_after_cfg`` for one ``p``."""
@@ -40,7 +43,8 @@ class GuidanceCallbacks:
         x = torch.cat([state.x[row : row + 1] for row in state.row_images])
         sigma = torch.full((len(x),), state.sigma, device=x.device, dtype=torch.float32)
         positive, negative = _parts(state)
-        cond, uncond = _joined(positive), _joined(negative)
+        vectors = state.denoiser is not None and state.denoiser.model.family in WITH_VECTORS
+        cond, uncond = joined(positive, vectors), joined(negative, vectors)
         before = x.clone(), _copied(cond), _copied(uncond)
         params = CFGDenoiserParams(
             x, None, sigma, state.evaluation, state.total, cond, uncond, self._view
@@ -127,16 +131,16 @@ def _parts(state: EvaluationState) -> tuple[list[Conditioning], list[Conditionin
     return positive, list(rows.conditioning[rows.count :])
 
 
-def _joined(rows: list[Conditioning]) -> Any:
-    """[rows, tokens, width], or with a pooled vector a dictionary, as A1111 has them."""
+def joined(rows: list[Conditioning], vectors: bool) -> Any:
+    """[rows, tokens, width], or with ``vectors`` a dictionary with pooled texts too, as A1111."""
     if not rows:
         return None
     longest = max(one.context.shape[1] for one in rows)
     context = torch.cat([_lengthened(one.context, longest) for one in rows])
-    if rows[0].pooled is None:
+    if not vectors or rows[0].pooled is None:
         return context
-    vectors = torch.cat([one.pooled for one in rows if one.pooled is not None])
-    return CondDict({"crossattn": context, "vector": vectors})
+    pooled = torch.cat([one.pooled for one in rows if one.pooled is not None])
+    return CondDict({"crossattn": context, "vector": pooled})
 
 
 class CondDict(dict[str, Tensor]):
@@ -152,10 +156,10 @@ class CondDict(dict[str, Tensor]):
         return CondDict({key: one.to(*args, **kwargs) for key, one in self.items()})
 
 
-def _split(joined: Any, rows: list[Conditioning]) -> list[Conditioning]:
+def _split(given: Any, rows: list[Conditioning]) -> list[Conditioning]:
     """Back to rows; fewer rows than there were are taken again from the beginning."""
-    context = joined["crossattn"] if isinstance(joined, dict) else joined
-    vector = joined.get("vector") if isinstance(joined, dict) else None
+    context = given["crossattn"] if isinstance(given, dict) else given
+    vector = given.get("vector") if isinstance(given, dict) else None
     found = []
     for place, row in enumerate(rows):
         at = place % len(context)
@@ -169,10 +173,10 @@ def _lengthened(context: Tensor, tokens: int) -> Tensor:
     return torch.cat([context, context[:, -1:].repeat(1, missing, 1)], 1) if missing else context
 
 
-def _copied(joined: Any) -> Any:
-    if isinstance(joined, dict):
-        return {key: one.clone() for key, one in joined.items()}
-    return None if joined is None else joined.clone()
+def _copied(given: Any) -> Any:
+    if isinstance(given, dict):
+        return {key: one.clone() for key, one in given.items()}
+    return None if given is None else given.clone()
 
 
 def _equal(one: Any, other: Any) -> bool:

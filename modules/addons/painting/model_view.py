@@ -55,11 +55,12 @@ class ModelView:
 
     def get_learned_conditioning(self, texts: list[str]) -> Any:
         """Encoded texts, [texts, tokens, width]; with SDXL a dictionary."""
-        from modules.addons.painting.guidance import _joined
+        from modules.addons.painting.guidance import WITH_VECTORS, joined
         from modules.engine.conditioning import TextOptions
 
         options = TextOptions()
-        return _joined([self.easel.conditioner.encode(text, options) for text in texts])
+        rows = [self.easel.conditioner.encode(text, options) for text in texts]
+        return joined(rows, self.easel.family in WITH_VECTORS)
 
     def decode_first_stage(self, latents: Any) -> Any:
         """Latents to pixels in -1 to 1."""

@@ -30,6 +30,11 @@ log = logging.getLogger("easel.addons")
 RESOURCE = "scripts"
 
 
+def _of_the_engine(error: Exception) -> bool:
+    """The engine has a sentence or an ending of its own for it."""
+    return type(error).__module__.startswith("modules.engine.")
+
+
 class PutAside(BaseException):
     """The job was paused; scripts must not catch it."""
 
@@ -106,9 +111,9 @@ class ScriptedJob:
             return self.process(p)
         try:
             processed = runner.run(p, *p.script_args)
-        except RequestError:
-            raise
         except Exception as error:
+            if isinstance(error, RequestError) or _of_the_engine(error):
+                raise
             log.exception("the script %s failed", self.selected)
             raise RuntimeError(f"the script {self.selected!r} failed: {told(error)}") from error
         return self.process(p) if processed is None else processed
