@@ -7,7 +7,8 @@ from modules.settings.tables.rows import Section
 _extensions = Section("Extensions", hidden=True)
 
 OPTIONS = (
-    _extensions.multi("disabled_extensions", "Disable these extensions", []),
+    # The example that comes with Easel waits until somebody switches it on.
+    _extensions.multi("disabled_extensions", "Disable these extensions", ["easel-example"]),
     _extensions.choice(
         "disable_all_extensions", "Disable all extensions", "none", "none|extra|all"
     ),
