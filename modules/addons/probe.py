@@ -59,6 +59,25 @@ def probe(
     return {name: known[name]["reason"] for name in marks if known[name]["reason"]}
 
 
+def faults(extensions: Sequence[Extension], paths: Paths) -> dict[str, str]:
+    """What is known without trying again: name → why it must stay off, of those that are on."""
+    known = _read(paths.cache / "addons" / FILE)
+    rows = [(one, known[one.name]) for one in extensions if one.active and one.name in known]
+    return {
+        one.name: row["reason"]
+        for one, row in rows
+        if row.get("reason") and row["mark"] == fingerprint(one.folder)
+    }
+
+
+def forget(name: str, paths: Paths) -> None:
+    """Try it once more at the next start."""
+    record = paths.cache / "addons" / FILE
+    known = _read(record)
+    if known.pop(name, None) is not None:
+        atomic.write_json(record, known)
+
+
 def fingerprint(folder: Path) -> str:
     """Changes when a Python file of an extension does."""
     digest = hashlib.sha256()

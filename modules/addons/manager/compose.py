@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from modules.addons import probe
 from modules.addons.manager.desk import ExtensionDesk
 from modules.addons.manager.git import Git
 from modules.addons.manager.index import Index
@@ -63,6 +64,8 @@ def desk_of(
         disable=switches.disable,
         check_host=lambda url: check_address(url, AddressRules(allow_private())),
         builtin=BUILTIN,
+        faults=lambda extensions: probe.faults(extensions, paths),
+        try_again=lambda name: probe.forget(name, paths),
         git=git or Git(),
     )
     index = Index(manager.forbidden, allow_private)

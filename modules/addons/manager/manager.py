@@ -70,6 +70,10 @@ class ExtensionManager:
     """Raises ``RequestError`` for a name that leads into this machine or its network."""
     builtin: Sequence[str] = ()
     git: Git = field(default_factory=Git)
+    faults: Callable[[Sequence[Extension]], dict[str, str]] = lambda extensions: {}
+    """Name → why it does not load, of those that are on; found out when they were tried."""
+    try_again: Callable[[str], None] = lambda name: None
+    """Forgets why one does not load."""
     address: Callable[[str, str, str], Repository] | None = None
     """Reads an address; tests alone put another in the place of ``address.repository``."""
 
@@ -89,13 +93,18 @@ class ExtensionManager:
 
     def extensions(self) -> list[Extension]:
         """All extensions, on or off, in their order."""
+        found = self._extensions(self.records.reasons())
+        faults = self.faults(found)
+        return self._extensions({**faults, **self.records.reasons()}) if faults else found
+
+    def _extensions(self, reasons: dict[str, str]) -> list[Extension]:
         disabled, disable_all = self.switches()
         return find_extensions(
             self.folder,
             builtin=self.builtin,
             disabled=disabled,
             disable_all=disable_all,
-            reasons=self.records.reasons(),
+            reasons=reasons,
         )
 
     def inspect(self, url: str, folder: str = "", branch: str = "") -> Staged:
@@ -245,6 +254,7 @@ class ExtensionManager:
             self.disable(disabled if on else [*disabled, extension.folder.name])
             if on:
                 self.records.change(extension.name, failures=0, reason="")
+                self.try_again(extension.name)
             self.audit.note("extension switched", name=extension.name, on=on)
 
     def remove(self, name: str, *, packages: bool = False) -> None:
