@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from modules.addons import host
 from modules.addons.a1111 import script_callbacks, scripts
+from modules.addons.a1111.styles import StyleDatabase
 from modules.addons.painting.run import ScriptedJob
 from modules.addons.painting.settling import Settler
 from modules.requests.events import Done
@@ -66,11 +67,11 @@ class Conductor:
         mine.provide("policy", lambda: engine.policy)
         mine.provide("catalog", lambda: self.settler.catalog)
         mine.provide("paths", lambda: engine.paths)
-        catalog = self.settler.catalog
+        catalog, styles = self.settler.catalog, StyleDatabase(self.settler.styles)
         mine.provide("checkpoint_titles", lambda: [one.title for one in catalog.checkpoints()])
         mine.provide("vae_names", lambda: [one.name for one in catalog.vaes()])
         mine.provide("upscaler_names", lambda: [one.name for one in catalog.upscalers()])
-        mine.provide("prompt_styles", lambda: self.settler.styles)
+        mine.provide("prompt_styles", lambda: styles)
 
     def _sd_model(self) -> Any:
         from modules.addons.painting.model_view import ModelView

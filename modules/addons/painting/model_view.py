@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import torch
+
 
 class ModelView:
     """A loaded model. Networks are diffusers': what patches A1111's own layers finds none."""
@@ -53,6 +55,7 @@ class ModelView:
         """The VAE."""
         return self.easel.networks.get("vae")
 
+    @torch.inference_mode()
     def get_learned_conditioning(self, texts: list[str]) -> Any:
         """Encoded texts, [texts, tokens, width]; with SDXL a dictionary."""
         from modules.addons.painting.guidance import WITH_VECTORS, joined
@@ -62,10 +65,12 @@ class ModelView:
         rows = [self.easel.conditioner.encode(text, options) for text in texts]
         return joined(rows, self.easel.family in WITH_VECTORS)
 
+    @torch.inference_mode()
     def decode_first_stage(self, latents: Any) -> Any:
         """Latents to pixels in -1 to 1."""
         return self.easel.decode(latents)
 
+    @torch.inference_mode()
     def encode_first_stage(self, pixels: Any) -> Any:
         """Pixels in -1 to 1 to latents."""
         return self.easel.encode(pixels)

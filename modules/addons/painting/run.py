@@ -86,6 +86,11 @@ class ScriptedJob:
         """
         asked = self.prepared.resources.get(RESOURCE) or {}
         self.selected = asked.get("selected")
+        if self.prepared.checkpoint is not None:
+            # A1111's scripts find a model in memory from their first hook on.
+            self.engine.desk.adopt(self.prepared.options)
+            self.engine.load(self.prepared.checkpoint, self.prepared.vae)
+            assert shared.sd_model is not None
         p = p_of(self.prepared, self.settler, self.engine.paths)
         self._begin_state(p)
         try:
@@ -163,6 +168,7 @@ class ScriptedJob:
             )
         finally:
             self._depth -= 1
+            self._mirror()
         if done.paused:
             self._last = done
             raise PutAside
