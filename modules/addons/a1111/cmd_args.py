@@ -89,6 +89,7 @@ def namespace() -> argparse.Namespace:
         "ui_config_file": paths.ui_config_file,
     }
     flags.update({name: None if path is None else str(path) for name, path in folders.items()})
+    flags["gradio_allowed_path"] = [f"{one.folder}/" for one in at.active()]
     flags["styles_file"] = [str(paths.styles_file)]
     flags.update(vars(at.extra_flags))
     return argparse.Namespace(**flags)

@@ -158,14 +158,14 @@ def send_image_and_dimensions(x: Any) -> tuple[Any, int, int]:
 
 def parse_generation_parameters(x: str, skip_fields: list[str] | None = None) -> dict[str, Any]:
     """Label → value of an infotext, prompts included."""
-    from modules.prompts import infotext as reader
+    from modules.gallery.dialects import parse_any
 
-    found: dict[str, Any] = {}
-    parsed = reader.parse_infotext(x) if hasattr(reader, "parse_infotext") else None
-    if parsed is not None:
-        found["Prompt"] = getattr(parsed, "prompt", "")
-        found["Negative prompt"] = getattr(parsed, "negative_prompt", "")
-        found.update(getattr(parsed, "params", None) or getattr(parsed, "fields", None) or {})
+    parsed = parse_any(x)
+    found: dict[str, Any] = {
+        "Prompt": parsed.prompt,
+        "Negative prompt": parsed.negative,
+        **parsed.parameters,
+    }
     size = str(found.get("Size", ""))
     if "x" in size:
         found["Size-1"], _, found["Size-2"] = size.partition("x")

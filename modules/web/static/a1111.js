@@ -26,20 +26,11 @@
           .replace(/> label > (textarea|input)/g, "> label $1")
           .replace(/#tabs\s*>\s*(?:\.tab-nav|div:first-child)/g, "#tabs .tab-nav")
       : selector;
-  const app = new Proxy(document, {
-    get(target, name) {
-      if (name === "querySelector") return (selector) => target.querySelector(rewritten(selector));
-      if (name === "querySelectorAll") return (selector) => target.querySelectorAll(rewritten(selector));
-      if (name === "shadowRoot") return null;
-      const value = target[name];
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-    set(target, name, value) {
-      target[name] = value;
-      return true;
-    },
-  });
-  window.gradioApp = () => app;
+  for (const name of ["querySelector", "querySelectorAll"]) {
+    const own = Document.prototype[name];
+    document[name] = (selector) => own.call(document, rewritten(selector));
+  }
+  window.gradioApp = () => document;
 
   const first = (selector) => document.querySelector(selector);
   const buttons = () => [...document.querySelectorAll('#tabs .tab-nav > button[role="tab"]')];
