@@ -39,7 +39,17 @@ IN_TEXT = (
     "[a](javascript:ran.push({0}))",
     "</textarea></title><img src=x onerror=ran.push({0})>",
 )
-TABS = ("img2img", "outpaint", "extras", "pnginfo", "modelmerger", "models", "queue", "settings")
+TABS = (
+    "img2img",
+    "outpaint",
+    "extras",
+    "pnginfo",
+    "modelmerger",
+    "models",
+    "queue",
+    "extensions",
+    "settings",
+)
 NETWORKS = ("txt2img_lora", "txt2img_checkpoints", "txt2img_textual_inversion")
 
 FOUND = """() => {

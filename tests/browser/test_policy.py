@@ -12,7 +12,17 @@ from tests.browser.conftest import settle
 if TYPE_CHECKING:
     from tests.conftest import RunningServer
 
-TABS = ("img2img", "outpaint", "extras", "pnginfo", "modelmerger", "models", "queue", "settings")
+TABS = (
+    "img2img",
+    "outpaint",
+    "extras",
+    "pnginfo",
+    "modelmerger",
+    "models",
+    "queue",
+    "extensions",
+    "settings",
+)
 WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) =>
