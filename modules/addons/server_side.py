@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from modules.addons.host import Host
+from modules.addons.saving import SavingCallbacks
 
 
 def connect(host: Host, context: Any) -> None:
@@ -17,4 +18,24 @@ def connect(host: Host, context: Any) -> None:
     host.provide("catalog", lambda: catalog)
     host.provide("options", lambda: context.options)
     host.provide("jobs", lambda: context.jobs)
-    host.provide("checkpoint_titles", lambda: [one.title for one in catalog.checkpoints.all()])
+    host.provide("checkpoint_titles", lambda: [one.title for one in catalog.checkpoints()])
+    host.provide("vae_names", lambda: [one.name for one in catalog.vaes()])
+    host.provide("upscaler_names", lambda: [one.name for one in catalog.upscalers()])
+    host.provide("refresh_checkpoints", catalog.refresh)
+    host.provide("prompt_styles", lambda: _styles(context.styles))
+    host.providers["process_images"] = lambda p: _queued(context.jobs, p)  # type: ignore[assignment,misc]
+    context.jobs.keeper.guests = SavingCallbacks()
+
+
+def _queued(jobs: Any, p: Any) -> Any:
+    """``process_images`` of a tab's button."""
+    from modules.addons.queueing import QueuedImages
+
+    return QueuedImages(jobs)(p)
+
+
+def _styles(book: Any) -> Any:
+    """The prompt styles under A1111's names."""
+    from modules.addons.a1111.styles import StyleDatabase
+
+    return StyleDatabase(book)

@@ -52,6 +52,7 @@ from modules.jobs.picture_plan import (
 )
 from modules.jobs.provenance import credentials, watermarked, watermarked_sheet
 from modules.jobs.records import ImageRecord, JobRecord
+from modules.jobs.saving_guests import SavingGuests
 from modules.jobs.store import JobStore
 from modules.jobs.unsaved import Home
 from modules.requests import events
@@ -92,6 +93,8 @@ class ResultKeeper:
         self._memory_lock = threading.Lock()
         self.troubled: Callable[[Exception], None] = lambda error: None
         """Hears of it when a folder of the settings cannot be written."""
+        self.guests: SavingGuests | None = None
+        """Who sees pictures before and after they are saved."""
         self._unsaved = True
         """Whether pictures may be somewhere else than they should be."""
 
@@ -181,7 +184,12 @@ class ResultKeeper:
             event = replace(event, facts={**self._facts_beside(record, event), **event.facts})
         plan = plan_picture(record, event, self.paths, self._version)
         image_id = secrets.token_hex(16)
+        if self.guests is not None and plan.wanted:
+            image, text = self.guests.before(image, plan.text, plan.name or "", record.prepared)
+            plan = replace(plan, text=text)
         saved, note = self._save(image, plan, record) if plan.wanted else (None, None)
+        if self.guests is not None and saved is not None:
+            self.guests.after(image, plan.text, str(saved.path), record.prepared)
         name = f"{event.index:05}{plan.suffix}"
         path, name = self._place(
             saved, image_id, image, plan.file_text, plan.options, name, plan.chunks, plan.seal

@@ -9,7 +9,8 @@ from modules.addons.a1111.processing import (
     StableDiffusionProcessingImg2Img,
     StableDiffusionProcessingTxt2Img,
 )
-from modules.addons.painting.settling import OF_KIND, SAME, Settler
+from modules.addons.asking import OF_KIND, SAME
+from modules.addons.painting.settling import Settler
 from modules.requests.prepared import PreparedJob
 from modules.settings.paths import Paths
 

@@ -2,62 +2,29 @@
 
 from __future__ import annotations
 
-import io
-import math
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from pydantic import ValidationError
 
+from modules.addons.asking import look_of, reference_of, request_of
 from modules.catalog import Catalog
 from modules.imaging.reading import open_picture
-from modules.jobs.inputs import STORED_MEGAPIXELS, InputStore
+from modules.jobs.inputs import STORED_MEGAPIXELS as MOST
+from modules.jobs.inputs import InputStore
 from modules.jobs.prepare import Preparer
 from modules.jobs.preparing.controls import check_terms
 from modules.jobs.preparing.networks import NetworkSettler
 from modules.prompts import StyleBook, WildcardLibrary
 from modules.prompts.term_files import FOLDER as TERM_LISTS
 from modules.prompts.term_files import TermLibrary
-from modules.requests.errors import RequestError
-from modules.requests.generation import IMG2IMG_FIELDS, TXT2IMG_FIELDS, GenerationRequest
+from modules.requests.generation import GenerationRequest
 from modules.requests.prepared import PreparedJob
 from modules.settings.paths import Paths
 from modules.settings.store import OptionStore
 from modules.settings.tables import build_table
-
-SAME = (
-    *("prompt", "negative_prompt", "styles", "seed", "subseed", "subseed_strength"),
-    *("seed_resize_from_h", "seed_resize_from_w", "sampler_name", "scheduler", "steps"),
-    *("cfg_scale", "distilled_cfg_scale", "width", "height", "batch_size", "n_iter", "eta"),
-    *("s_min_uncond", "s_churn", "s_tmax", "s_tmin", "s_noise", "tiling", "restore_faces"),
-    *("denoising_strength", "refiner_checkpoint", "refiner_switch_at", "do_not_save_samples"),
-    *("do_not_save_grid", "override_settings", "disable_extra_networks"),
-)
-"""Fields that ``p`` and a request have under one name."""
-OF_KIND = {
-    "txt2img": tuple(sorted(TXT2IMG_FIELDS)),
-    "img2img": tuple(
-        sorted(IMG2IMG_FIELDS - {"mask_blur", "mask", "latent_mask", "include_init_images"})
-    ),
-}
-PICTURES = {
-    "image_mask": "mask",
-    "latent_mask": "latent_mask",
-    "firstpass_image": "firstpass_image",
-}
-WHOLE = frozenset(
-    (
-        *("seed", "subseed", "seed_resize_from_h", "seed_resize_from_w", "steps", "width"),
-        *("height", "batch_size", "n_iter", "firstphase_width", "firstphase_height"),
-        *("hr_second_pass_steps", "hr_resize_x", "hr_resize_y", "resize_mode", "mask_blur_x"),
-        *("mask_blur_y", "inpainting_fill", "inpaint_full_res_padding", "inpainting_mask_invert"),
-    )
-)
-"""Fields without fractions; sliders give floats."""
 
 
 class JobOptions(OptionStore):
@@ -99,7 +66,7 @@ class Settler:
         Raises:
             RequestError: a field cannot be used.
         """
-        request = self._request(p)
+        request = request_of(p, self.reference)
         drawn = request.seed < 0
         if not drawn and p._settled is not None and p._settled[0] == request:
             settled: PreparedJob = p._settled[1]
@@ -112,7 +79,7 @@ class Settler:
 
     def adopt(self, p: Any, job: PreparedJob) -> None:
         """``p`` was made from ``job``: settling it gives that again."""
-        p._settled = (self._request(p), job)
+        p._settled = (request_of(p, self.reference), job)
 
     def with_texts(self, job: PreparedJob, lists: Mapping[str, list[Any]]) -> PreparedJob:
         """The job with other prompts or seeds, one per picture; new extra networks are found.
@@ -146,18 +113,7 @@ class Settler:
 
     def reference(self, picture: Image.Image | str) -> str:
         """A picture as requests name it; while it stays the same it is stored once."""
-        if isinstance(picture, str):
-            return picture
-        look = _look(picture)
-        known = getattr(picture, "easel_reference", None)
-        if known is not None and known[0] == look:
-            return str(known[1])
-        stream = io.BytesIO()
-        image = picture if picture.mode in ("RGB", "RGBA", "L") else picture.convert("RGB")
-        image.save(stream, format="PNG", compress_level=1)
-        reference = self.inputs.put(stream.getvalue(), max_megapixels=STORED_MEGAPIXELS).ref
-        picture.easel_reference = (look, reference)  # type: ignore[attr-defined]
-        return reference
+        return reference_of(picture, lambda data: self.inputs.put(data, "image", MOST).ref)
 
     def picture(self, job: PreparedJob, reference: str, field: str) -> Image.Image:
         """The picture behind a reference of a job.
@@ -167,30 +123,9 @@ class Settler:
         """
         path = job.inputs.get(reference)
         source = self.inputs.path(reference, field) if path is None else Path(path)
-        found = open_picture(source, field, STORED_MEGAPIXELS)
-        found.easel_reference = (_look(found), reference)  # type: ignore[attr-defined]
+        found = open_picture(source, field, MOST)
+        found.easel_reference = (look_of(found), reference)  # type: ignore[attr-defined]
         return found
-
-    def _request(self, p: Any) -> GenerationRequest:
-        base = dict(p._settled[0]) if p._settled is not None else {"kind": p.kind}
-        if p._settled is None and getattr(p, "_base", None):
-            base = dict(p._base)
-        for name in (*SAME, *OF_KIND[p.kind]):
-            if hasattr(p, name):
-                base[name] = _plain(name, getattr(p, name))
-        if p.kind == "img2img":
-            base["mask_blur"] = None
-            base["init_images"] = [self.reference(one) for one in p.init_images or [] if one]
-        for own, name in PICTURES.items():
-            value = getattr(p, own, None)
-            base[name] = None if value is None else self.reference(value)
-        base |= {"script_name": None, "script_args": [], "alwayson_scripts": {}}
-        try:
-            return GenerationRequest.model_validate(base).sized()
-        except ValidationError as error:
-            fault = error.errors()[0]
-            where = ".".join(str(part) for part in fault["loc"])
-            raise RequestError(where, fault.get("input"), f"{fault['msg']}.") from None
 
     def _with_models(
         self, made: PreparedJob, request: GenerationRequest, job: PreparedJob
@@ -208,24 +143,7 @@ class Settler:
         return replace(made, options=options, checkpoint=checkpoint, vae=vae)
 
 
-def _plain(name: str, value: Any) -> Any:
-    if name in ("prompt", "negative_prompt") and isinstance(value, list):
-        return value[0] if value else ""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if name in WHOLE and isinstance(value, float):
-        return int(value)
-    if name == "override_settings":
-        return dict(value or {})
-    return list(value) if isinstance(value, tuple) else value
-
-
 def _fitted(values: list[Any], count: int) -> list[Any]:
     """As many entries as there are pictures; the last one again where some are missing."""
     values = list(values)[:count]
     return values + values[-1:] * (count - len(values))
-
-
-def _look(picture: Image.Image) -> tuple[Any, ...]:
-    """Changes when somebody draws on the picture."""
-    return picture.mode, picture.size, zlib.crc32(picture.tobytes())
