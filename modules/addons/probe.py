@@ -33,7 +33,6 @@ SECONDS = 30.0
 """For one extension; the first one also waits for Gradio."""
 START_SECONDS = 60.0
 FILE = "probes.json"
-LAST = "(none)"
 
 
 def probe(
@@ -157,7 +156,8 @@ def _remove(folder: Path) -> None:
 def _read(record: Path) -> dict[str, Any]:
     try:
         found = json.loads(record.read_text(encoding="utf-8"))
-        return {name: dict(row) for name, row in found.items() if "mark" in row}
+        rows = {name: dict(row) for name, row in found.items()}
+        return {name: row for name, row in rows.items() if {"mark", "reason"} <= row.keys()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 

@@ -200,6 +200,21 @@
     for (const callback of uiLoaded.splice(0)) call(callback);
     mutated([]);
   }
+  // Parts of A1111's img2img that this page draws otherwise: scripts that wait for them find an empty place.
+  const absent = ["img2img_image", "img2img_sketch", "img2maskimg", "inpaint_sketch", "img_inpaint_base", "img_inpaint_mask"];
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const id of absent) {
+      if (document.getElementById(id)) continue;
+      const box = document.createElement("div");
+      box.id = id;
+      box.hidden = true;
+      box.append(document.createElement("div"));
+      const input = document.createElement("input");
+      input.type = "file";
+      box.firstChild.append(input);
+      document.body.append(box);
+    }
+  });
   let begun = false;
   const watch = new MutationObserver((records) => {
     if (!begun && first("#txt2img_prompt textarea") && buttons().length + document.querySelectorAll('#tabs [role="tab"]').length) {
