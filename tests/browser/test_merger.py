@@ -25,7 +25,8 @@ def folder(server: Any) -> Iterator[Path]:
     server.post("/easel/v1/models/refresh")
     yield found
     for path in found.glob("page-*"):
-        path.unlink()
+        if path.is_file():
+            path.unlink()
     server.post("/easel/v1/models/refresh")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,20 +57,26 @@ class Rest:
             base_url="http://127.0.0.1:7860",
         )
         self._loop = asyncio.new_event_loop()
+        # A thread of its own: in a test's thread Playwright's loop may still be running.
+        self._thread = ThreadPoolExecutor(1)
         self.openapi: dict[str, Any] = app.openapi()
 
     def send(self, method: str, path: str, **how: Any) -> httpx.Response | None:
         """The answer; None where the route waits for a picture that nobody draws."""
         asked = self._client.request(method, path, **how)
         try:
-            return self._loop.run_until_complete(asyncio.wait_for(asked, PATIENCE))
+            return self._finish(asyncio.wait_for(asked, PATIENCE))
         except asyncio.TimeoutError:
             return None
 
     def close(self) -> None:
         """End the client."""
-        self._loop.run_until_complete(self._client.aclose())
+        self._finish(self._client.aclose())
         self._loop.close()
+        self._thread.shutdown()
+
+    def _finish(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self._thread.submit(self._loop.run_until_complete, work).result()
 
 
 @contextmanager

@@ -25,7 +25,7 @@ Open = Callable[..., tuple[AppContext, TestClient]]
 @pytest.fixture
 def open_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """Starts the application with the given flags and its data below ``tmp_path``."""
-    monkeypatch.setattr("modules.web.compose.LocalBackend", lambda *_: Painter())
+    monkeypatch.setattr("modules.web.compose.LocalBackend", lambda *_, **__: Painter())
     with ExitStack() as stack:
 
         def start(*flags: str) -> tuple[AppContext, TestClient]:

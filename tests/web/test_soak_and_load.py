@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from benchmarks.load import clients, load
 from benchmarks.plan import Plan
 from benchmarks.soak import soak
+from tests.support.coroutines import finish
 
 FEW = {"progress": 8, "readers": 3, "pages": 1, "listeners": 2, "painters": 1}
 
@@ -19,7 +18,7 @@ def plan(tmp_path):
 
 
 def test_clients_of_all_kinds_are_answered_while_pictures_are_made(server):
-    tally = asyncio.run(clients(server.port, 2.0, FEW))
+    tally = finish(clients(server.port, 2.0, FEW))
     assert tally.broken == {}
     assert set(tally.statuses) == {200}
     assert set(tally.seconds) == set(FEW) - {"listeners"}
