@@ -53,12 +53,17 @@ class ImageInfo extends HTMLElement {
   }
 
   #empty() {
+    this.#ask();
+    this.result.replaceChildren(h("p", { class: "hint" }, t("info.empty")));
+  }
+
+  /** No picture, but a place for one. What was said of the last one stays. */
+  #ask() {
     this.picture.replaceChildren(
       icon("upload"),
       h("p", {}, t("info.drop")),
       h("p", { class: "small" }, t("info.drop_hint")),
     );
-    this.result.replaceChildren(h("p", { class: "hint" }, t("info.empty")));
   }
 
   async #image(image) {
@@ -74,7 +79,7 @@ class ImageInfo extends HTMLElement {
     if (this.address) URL.revokeObjectURL(this.address);
     this.address = URL.createObjectURL(file);
     const shown = h("img", { src: this.address, alt: name ?? file.name ?? t("info.picture") });
-    shown.addEventListener("error", () => this.#empty());
+    shown.addEventListener("error", () => this.#ask());
     this.picture.replaceChildren(shown);
     this.result.replaceChildren(h("p", { class: "hint" }, t("info.reading")));
     try {
