@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from PIL import Image
 
-from modules.requests.events import Started
-from tests.engine.generation.conftest import difference
+from modules.engine.generation.control import JobControl
+from modules.requests.events import Paused, Started, Step
+from tests.engine.generation.conftest import Result, difference
 
 ALL = """
 class Guest(scripts.Script):
@@ -170,3 +173,40 @@ def test_img2img_sees_its_pictures_and_may_replace_them(extend):
     studio.engine.conductor = None
     dark = Image.new("RGB", (64, 64), (10, 20, 30))
     assert difference(changed, studio.picture(init_images=[dark], **fields)) == 0
+
+
+def test_a_paused_job_goes_on_where_it_was(extend, tmp_path):
+    studio = extend("""
+    class Guest(scripts.Script):
+        def title(self): return "Guest"
+        def show(self, is_img2img): return scripts.AlwaysVisible
+        def process(self, p):
+            p.all_prompts[1] = "a green pear"
+        def postprocess_image(self, p, pp):
+            pp.image.paste((255, 0, 0), (0, 0, 4, 4))
+    """)
+    whole = studio.make(n_iter=2).pictures
+    job = studio.prepare(n_iter=2)
+    first = carried_out(studio, job, pause_at=(1, 2))
+    assert first.done.paused
+    (paused,) = first.of(Paused)
+    (tmp_path / "state").write_bytes(paused.data)
+    again = replace(job, resources={"paused": str(tmp_path / "state")})
+    second = carried_out(studio, again)
+    assert second.warnings == []
+    assert next(event.step for event in second.steps if event.iteration == 1) == 2
+    pictures = [*first.pictures, *second.pictures]
+    assert [one.tobytes() for one in pictures] == [one.tobytes() for one in whole]
+
+
+def carried_out(studio, job, pause_at=None):
+    result, control = Result(), JobControl(job.id)
+
+    def hear(event):
+        result.events.append(event)
+        if isinstance(event, Step) and (event.iteration, event.step) == pause_at:
+            control.signal("pause")
+
+    studio._listen = hear
+    studio.engine.run(job, control)
+    return result
