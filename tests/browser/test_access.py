@@ -42,7 +42,7 @@ FIRST_OF = {
 }
 
 
-@pytest.mark.parametrize("colours", ["dark", "light"])
+@pytest.mark.parametrize("colours", ["dark", pytest.param("light", marks=pytest.mark.full)])
 def test_axe_finds_nothing_serious_on_any_tab(page: Page, colours: str) -> None:
     page.evaluate("name => Easel.theme.set(name)", colours)
     page.evaluate(

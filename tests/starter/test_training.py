@@ -49,6 +49,7 @@ def trained(config: Config, phase: str, samples: int):
     return torch.load(config.run / f"unet-{phase}.pt")
 
 
+@pytest.mark.full
 def test_a_stretch_starts_from_the_packaged_weights_and_goes_on_after_a_stop(config) -> None:
     first = trained(config, "more", 4)
     assert first["progress"]["seen"] == 4

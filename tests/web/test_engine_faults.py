@@ -101,6 +101,7 @@ def test_a_job_that_ends_the_engine_twice_is_parked_with_the_reason(watched, cli
     works(client)
 
 
+@pytest.mark.full
 def test_an_engine_that_hangs_is_replaced(watched, client):
     client.post("/sdapi/v1/options", {"engine_stall_seconds": 1})
     job = client.submit(steps=80)
@@ -113,6 +114,7 @@ def test_an_engine_that_hangs_is_replaced(watched, client):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prlimit is Linux's")
+@pytest.mark.full
 def test_a_job_that_needs_more_memory_than_there_is_says_so_and_the_next_one_works(watched, client):
     works(client)
     engine = engine_of(watched)

@@ -103,7 +103,10 @@ def test_diffusers_itself_opens_the_folder_and_finds_its_own_weights(
     assert told == index
 
 
-@pytest.mark.parametrize(("kind", "cfg"), [("sd3.5 medium", 4.0), ("flux dev", 1.0)])
+@pytest.mark.parametrize(
+    ("kind", "cfg"),
+    [("sd3.5 medium", 4.0), pytest.param("flux dev", 1.0, marks=pytest.mark.full)],
+)
 def test_both_forms_draw_the_picture_of_the_other(
     workshop: Workshop, studio: Studio, build: Build, kind: str, cfg: float
 ) -> None:

@@ -74,7 +74,13 @@ def _diffusers(targets: dict[str, Target], weights: dict[str, torch.Tensor]) -> 
     return {"tensors": tensors, "added": added}
 
 
-@pytest.mark.parametrize("naming", [_makers, _diffusers], ids=["makers", "diffusers"])
+@pytest.mark.parametrize(
+    "naming",
+    [
+        pytest.param(_makers, id="makers"),
+        pytest.param(_diffusers, id="diffusers", marks=pytest.mark.full),
+    ],
+)
 @pytest.mark.parametrize(
     ("kind", "targets", "cfg"),
     [(sd3("3.5 medium"), SD3, 4.0), (flux(), FLUX, 1.0)],

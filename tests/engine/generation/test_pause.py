@@ -94,7 +94,11 @@ def assert_same(result: Result, whole: Result) -> None:
         assert one.facts == wanted.facts
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    # One that chooses its own steps takes ten times as long.
+    [pytest.param(name, marks=[FULL] if name == "DPM adaptive" else []) for name in NAMES],
+)
 def test_every_sampler_goes_on_to_the_same_bytes(studio: Studio, tmp_path: Path, name: str) -> None:
     asked = {
         "sampler_name": name,
