@@ -15,6 +15,7 @@ log = logging.getLogger("easel.addons")
 OFF_BY_HAND = "switched off"
 ALL_OFF = "all extensions are switched off"
 EXTRA_OFF = "only the extensions that come with Easel are on"
+NEEDS = "it needs the extension"
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def _with_needs(extension: Extension, all_of_them: Sequence[Extension]) -> Exten
     there |= {f"builtin/{other.name}" for other in all_of_them if other.active and other.builtin}
     for need in extension.metadata.requires:
         if extension.active and not any(part in there for part in need.split("|")):
-            return replace(extension, off=f"it needs the extension {need}")
+            return replace(extension, off=f"{NEEDS} {need}")
     return extension
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from modules.addons import host
-from modules.addons.extension import Extension
+from modules.addons.extension import ALL_OFF, EXTRA_OFF, NEEDS, Extension
 from modules.addons.manager.index import Index
 from modules.addons.manager.manager import ExtensionError, ExtensionManager, Forbidden
 from modules.addons.manager.packages import Change
@@ -203,6 +203,12 @@ class ExtensionDesk:
     def _changed(self) -> None:
         self.restart_due(self._differs())
 
+    def _switched(self, one: Extension) -> bool:
+        """What its own switch says: one that does not load is off until it is switched on again."""
+        disabled = {name.lower() for name in self.switches.read()[0]}
+        by_others = one.off in (ALL_OFF, EXTRA_OFF) or one.off.startswith(NEEDS)
+        return one.name not in disabled and (one.active or by_others)
+
     def _row(self, one: Extension, record: Installed, commit: Any) -> dict[str, Any]:
         problems = host.get().problems_of([one.name])
         seconds = self.seconds().get(one.name)
@@ -212,6 +218,7 @@ class ExtensionDesk:
             "builtin": one.builtin,
             "on": one.active,
             "off": one.off,
+            "switched": self._switched(one),
             "url": record.url or (commit.remote if commit else ""),
             "branch": commit.branch if commit else "",
             "commit": commit.id if commit else "",

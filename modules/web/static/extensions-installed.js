@@ -56,9 +56,8 @@ class Installed extends HTMLElement {
   }
 
   #row(one) {
-    const wanted = one.off !== "switched off";
     const box = h("input", { type: "checkbox", role: "switch", disabled: this.locked, "aria-label": t("extensions.switch", { name: one.name }) });
-    box.checked = wanted && (one.on || !one.failures);
+    box.checked = one.switched;
     box.addEventListener("change", () => this.#change(() => api.post(at(one.name, "switch"), { on: box.checked })));
     const facts = [
       one.commit ? t("extensions.commit", { commit: one.commit.slice(0, 8), branch: one.branch }) : t("extensions.no_git"),

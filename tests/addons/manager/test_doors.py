@@ -164,7 +164,8 @@ def test_off_and_on_again_needs_no_restart(served):
     served.ask("installed/thing/switch", on=True)
     assert "extensions:restart" in served.notices()
     assert served.ask("off", off="all").status_code == 200
-    assert served.rows()["thing"]["off"] == "all extensions are switched off"
+    row = served.rows()["thing"]
+    assert (row["switched"], row["off"]) == (True, "all extensions are switched off")
     assert served.ask("off", off="most").status_code == 422
 
 
@@ -177,6 +178,7 @@ def test_one_that_does_not_load_says_why_until_it_is_switched_on_again(served):
 
     row = served.rows()["thing"]
     assert (row["on"], row["off"]) == (False, "it ended the program")
+    assert not row["switched"]
 
     served.ask("installed/thing/switch", on=True)
     assert served.rows()["thing"]["on"]
