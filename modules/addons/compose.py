@@ -85,6 +85,8 @@ class Addons:
         self.world = load(self.host, OptionBridge(context.options))
         from modules.addons.a1111 import shared
 
+        shared.state.on_interrupt = lambda: context.jobs.interrupt(mode="interrupt")
+        shared.state.on_skip = lambda: context.jobs.interrupt(mode="skip")
         context.options.subscribe(
             lambda changes: shared.opts.take({key: new for key, (_, new) in changes.items()})
         )
@@ -174,6 +176,22 @@ class Addons:
             }
             for one in self.scripts.all(tab)
             if not one.alwayson
+        ]
+
+    def script_info(self, tab: str) -> list[dict[str, Any]]:
+        """All of a tab's as ``/sdapi/v1/script-info`` lists them."""
+        bounds = {"minimum": None, "maximum": None, "step": None, "choices": None}
+        return [
+            {
+                "name": one.title.lower(),
+                "is_alwayson": one.alwayson,
+                "is_img2img": tab == "img2img",
+                "args": [
+                    {"label": label, "value": value, **bounds}
+                    for label, value in zip(one.labels, one.defaults, strict=True)
+                ],
+            }
+            for one in self.scripts.all(tab)
         ]
 
     def event_scripts(self) -> tuple[str, ...]:

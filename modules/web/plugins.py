@@ -51,6 +51,9 @@ class Plugins(Protocol):
     def rows(self, tab: str) -> list[dict[str, Any]]:
         """Scripts that can be chosen, for ``/easel/v1/scripts``."""
 
+    def script_info(self, tab: str) -> list[dict[str, Any]]:
+        """All scripts of a tab as ``/sdapi/v1/script-info`` lists them."""
+
     def event_scripts(self) -> tuple[str, ...]:
         """Texts of ``js=`` that extensions gave."""
 

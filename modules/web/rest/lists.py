@@ -40,8 +40,24 @@ def list_router(context: AppContext) -> APIRouter:
     modes = [{"name": entry.name} for entry in LATENT_UPSCALINGS]
     constant("/latent-upscale-modes", modes, "Latent upscaling")
     scripts = [*SCRIPTS, *planned_scripts(context)]
-    constant("/scripts", script_names(scripts), "Names of scripts")
-    constant("/script-info", [script_row(script) for script in scripts], "Controls of scripts")
+
+    @router.get("/scripts", name="scripts")
+    async def names() -> Response:
+        """Names of scripts, those of extensions too."""
+        found = script_names(scripts)
+        if context.plugins is not None:
+            for kind, listed in found.items():
+                listed += [row["name"] for row in context.plugins.script_info(kind)]
+        return SafeJSON(found)
+
+    @router.get("/script-info")
+    async def script_info() -> Response:
+        """Controls of scripts, those of extensions too."""
+        rows = [script_row(script) for script in scripts]
+        if context.plugins is not None:
+            for kind in ("txt2img", "img2img"):
+                rows += context.plugins.script_info(kind)
+        return SafeJSON(rows)
 
     @router.get("/upscalers")
     async def upscalers() -> Response:
