@@ -59,6 +59,7 @@ class World:
             scripts.scripts_txt2img.initialize_scripts(is_img2img=False)
             scripts.scripts_current = scripts.scripts_img2img
             scripts.scripts_img2img.initialize_scripts(is_img2img=True)
+            script_callbacks.ui_settings_callback()  # some scripts register theirs as they are made
 
     def headless_ui(self) -> None:
         """Make the scripts' components where there is no page: for their number and values."""
@@ -218,6 +219,8 @@ def load_planned(side: Side, folder: Path) -> World:
     """
     plan = Plan.read(folder)
     host = Host(side, plan.flags, Paths.from_flags(plan.flags), list(plan.extensions))
+    if connect is not None:
+        connect(host)
     world = load(host)
     world.begin_ui()
     world.headless_ui()

@@ -143,6 +143,7 @@ def has(category: str) -> bool:
 
 def clear_callbacks() -> None:
     """Forget all of them."""
+    _settings_asked.clear()
     for callback_list in callback_map.values():
         callback_list.clear()
 
@@ -183,9 +184,19 @@ def ui_train_tabs_callback(params: UiTrainTabParams) -> None:
     _call("ui_train_tabs", params)
 
 
+_settings_asked: set[int] = set()
+
+
 def ui_settings_callback() -> None:
-    """Extensions add their settings."""
-    _call("ui_settings")
+    """Extensions add their settings; each function is called once, however often this is."""
+    for c in ordered_callbacks("ui_settings"):
+        if id(c) in _settings_asked:
+            continue
+        _settings_asked.add(id(c))
+        try:
+            c.callback()
+        except Exception:
+            report_exception(c, "ui_settings_callback")
 
 
 def before_image_saved_callback(params: ImageSaveParams) -> None:
