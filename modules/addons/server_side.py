@@ -22,6 +22,7 @@ def connect(host: Host, context: Any) -> None:
     host.provide("vae_names", lambda: [one.name for one in catalog.vaes()])
     host.provide("upscaler_names", lambda: [one.name for one in catalog.upscalers()])
     host.provide("refresh_checkpoints", catalog.refresh)
+    host.provide("sd_upscalers", lambda: _upscalers(catalog))
     host.provide("prompt_styles", lambda: _styles(context.styles))
     host.providers["process_images"] = lambda p: _queued(context.jobs, p)  # type: ignore[assignment,misc]
     context.jobs.keeper.guests = SavingCallbacks()
@@ -39,3 +40,10 @@ def _styles(book: Any) -> Any:
     from modules.addons.a1111.styles import StyleDatabase
 
     return StyleDatabase(book)
+
+
+def _upscalers(catalog: Any) -> Any:
+    """The upscalers under A1111's names."""
+    from modules.addons.a1111.upscaler import listed
+
+    return listed(catalog)

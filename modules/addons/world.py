@@ -211,8 +211,11 @@ class Plan:
         return cls(extensions, Flags(**{k: v for k, v in given.items() if k in names}))
 
 
-def load_planned(side: Side, folder: Path) -> World:
+def load_planned(side: Side, folder: Path, connect: Callable[[Host], None] | None = None) -> World:
     """Build the world that the server planned in a cache folder, scripts and arguments included.
+
+    Args:
+        connect: says what the process gives, before any code of an extension runs.
 
     Raises:
         OSError, ValueError: there is no plan.

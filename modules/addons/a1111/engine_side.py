@@ -17,10 +17,13 @@ def install(engine: Engine) -> None:
     Raises:
         OSError, ValueError: the server left no plan.
     """
+    from modules.addons.painting.providers import provide
+    from modules.addons.painting.settling import Settler
     from modules.addons.world import load_planned
 
-    load_planned("engine", engine.paths.cache)
+    settler = Settler(engine.paths, hashing=engine.models.hashing)
+    load_planned("engine", engine.paths.cache, lambda host: provide(host, engine, settler))
     # Only now: the façade reads flags and folders of the world when it is imported.
     from modules.addons.painting.conductor import take_part
 
-    take_part(engine)
+    take_part(engine, settler)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from modules.addons import host
 from modules.addons.a1111 import script_callbacks, scripts
-from modules.addons.a1111.styles import StyleDatabase
 from modules.addons.painting.run import ScriptedJob
 from modules.addons.painting.settling import Settler
 from modules.requests.events import Done
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("easel.addons")
 
 
-def take_part(engine: Engine) -> Conductor:
+def take_part(engine: Engine, settler: Settler) -> Conductor:
     """Let the loaded scripts take part in the engine's jobs from now on."""
-    conductor = Conductor(engine)
+    conductor = Conductor(engine, settler)
     engine.conductor = conductor
     conductor.provide()
     return conductor
@@ -31,9 +30,9 @@ def take_part(engine: Engine) -> Conductor:
 class Conductor:
     """Stands in the engine for the scripts of extensions."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, settler: Settler) -> None:
         self._engine = engine
-        self.settler = Settler(engine.paths, hashing=engine.models.hashing)
+        self.settler = settler
         self._running: ScriptedJob | None = None
         self._model = ""
 
@@ -59,19 +58,10 @@ class Conductor:
 
     def provide(self) -> None:
         """What the façade asks for in this process."""
-        mine, engine = host.get(), self._engine
+        mine = host.get()
         # It takes an argument, unlike the others, and is called by its name alone.
         mine.providers["process_images"] = self.process_images  # type: ignore[assignment]
         mine.provide("sd_model", self._sd_model)
-        mine.provide("device", lambda: engine.policy.device)
-        mine.provide("policy", lambda: engine.policy)
-        mine.provide("catalog", lambda: self.settler.catalog)
-        mine.provide("paths", lambda: engine.paths)
-        catalog, styles = self.settler.catalog, StyleDatabase(self.settler.styles)
-        mine.provide("checkpoint_titles", lambda: [one.title for one in catalog.checkpoints()])
-        mine.provide("vae_names", lambda: [one.name for one in catalog.vaes()])
-        mine.provide("upscaler_names", lambda: [one.name for one in catalog.upscalers()])
-        mine.provide("prompt_styles", lambda: styles)
 
     def _sd_model(self) -> Any:
         from modules.addons.painting.model_view import ModelView

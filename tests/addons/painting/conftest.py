@@ -50,13 +50,19 @@ def extend(plain_studio: Studio, tmp_path: Path) -> Iterator[Extend]:
         (folder / "scripts" / "guest.py").write_text(text, encoding="utf-8")
         flags = parse_flags(["--data-dir", str(plain_studio.paths.data)])
         found = find_extensions(tmp_path / "extensions")
-        made = world.load(Host("engine", flags, plain_studio.paths, found))
+        from modules.addons.painting.providers import provide
+        from modules.addons.painting.settling import Settler
+
+        host = Host("engine", flags, plain_studio.paths, found)
+        settler = Settler(plain_studio.paths, hashing=plain_studio.engine.models.hashing)
+        provide(host, plain_studio.engine, settler)
+        made = world.load(host)
         assert not made.problems, made.problems
         made.begin_ui()
         made.headless_ui()
         from modules.addons.painting.conductor import take_part
 
-        take_part(plain_studio.engine)
+        take_part(plain_studio.engine, settler)
         return plain_studio
 
     yield add
