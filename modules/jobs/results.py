@@ -185,7 +185,11 @@ class ResultKeeper:
         plan = plan_picture(record, event, self.paths, self._version)
         image_id = secrets.token_hex(16)
         if self.guests is not None and plan.wanted:
-            image, text = self.guests.before(image, plan.text, plan.name or "", record.prepared)
+            # The number in the name is chosen as the file is made; guests get a likely one.
+            likely = plan.name or f"{event.index:05}{plan.suffix}"
+            folder = plan.folder or self.paths.outputs
+            likely = str(folder / f"{likely}.{plan.options.get('samples_format') or 'png'}")
+            image, text = self.guests.before(image, plan.text, likely, record.prepared)
             plan = replace(plan, text=text)
         saved, note = self._save(image, plan, record) if plan.wanted else (None, None)
         if self.guests is not None and saved is not None:
