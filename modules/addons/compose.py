@@ -58,7 +58,11 @@ def find_plugins(
             notices.add(Notice(f"extension:{name}", text))
     if not any(one.active for one in found):
         return None
-    Plan(tuple(found), flags).write(paths.cache)
+    try:
+        Plan(tuple(found), flags).write(paths.cache)
+    except OSError as error:
+        log.error("extensions stay off, what was decided cannot be written: %s", error)
+        return None
     return Addons(flags, paths, found)
 
 
