@@ -102,6 +102,7 @@ def brief_json(record: JobRecord, position: int | None, progress: float) -> dict
         "images_done": len(pictures),
         "progress": 1.0 if record.state == "done" else round(progress, 4),
         "error": record.error,
+        "files": list(record.facts.get("files") or ()),
         "warnings": list(record.warnings),
         "attempts": record.attempts,
         "result": result_json(record),

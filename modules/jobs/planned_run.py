@@ -266,13 +266,9 @@ class PlannedRun(JobRun):
         facts = {**ending.facts, **({"files": self._files} if self._files else {})}
         if not painted and self._failures:
             return Ending(FAILED, self._failures[0], {**facts, "failure": "input"}, ending.timings)
-        notes = " ".join(filter(None, (lost, ending.message, *_told(self._files))))
+        notes = " ".join(filter(None, (lost, ending.message)))
         state = INTERRUPTED if self._stopped else DONE
         return Ending(state, notes or None, facts, ending.timings)
-
-
-def _told(files: Sequence[str]) -> list[str]:
-    return [f"Saved {', '.join(files)}."] if files else []
 
 
 def _batches(units: Sequence[Unit]) -> int:

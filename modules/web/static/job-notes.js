@@ -15,6 +15,7 @@ export function jobNotes(job, warnings, { running, pictures }) {
   for (const text of new Set([...(job?.warnings ?? []), ...warnings])) {
     lines.push(h("p", { class: "warn" }, icon("warning"), text));
   }
+  for (const path of job?.files ?? []) lines.push(h("p", { class: "place" }, icon("save"), h("span", {}, path)));
   if (timings?.run_s > 0 && !running) lines.push(h("p", { class: "time" }, times(timings, state)));
   return lines;
 }
