@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
-
-from PIL import Image
 
 from modules.addons.a1111 import shared
 from modules.addons.a1111.processed import Processed
 from modules.addons.asking import reference_of, request_of
+from modules.gallery import open_image
 from modules.jobs.describe import ordered_images
 from modules.jobs.records import DONE, INTERRUPTED
 from modules.jobs.service import JobService
@@ -48,9 +46,7 @@ class QueuedImages:
         found = [one for one in ordered_images(record) if one.kind == "image"]
         images = []
         for one in found:
-            with Image.open(io.BytesIO(jobs.keeper.bytes_of(one))) as image:
-                image.load()
-                images.append(image)
+            images.append(open_image(jobs.keeper.bytes_of(one)))
         prepared = record.prepared
         p.all_prompts, p.all_negative_prompts = (
             list(prepared["all_prompts"]),

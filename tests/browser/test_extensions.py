@@ -38,7 +38,7 @@ def test_extensions_are_listed_switched_kept_and_removed(
     page.click("#extensions_states-button")
     page.fill("#extensions_state_name", "before")
     page.click("#extensions_state_keep")
-    kept = page.locator("#extensions_state_list article")
+    kept = page.locator("#extensions_state_list article", has_text="before")
     expect(kept).to_contain_text("before")
 
     page.click("#extensions_installed-button")

