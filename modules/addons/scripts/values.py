@@ -47,15 +47,7 @@ def whole_numbers(text: str) -> list[int]:
     Raises:
         RequestError: a part is neither, or there are too many.
     """
-    found: list[int] = []
-    for part in split(text):
-        span = _WHOLE_RANGE.fullmatch(part)
-        if span is None:
-            found.append(_number(part, int))
-        else:
-            found += [round(value) for value in _spread(span, 1, text, whole=True)]
-        _bounded(found, text)
-    return found
+    return [round(value) for value in _read(text, _WHOLE_RANGE, int)]
 
 
 def numbers(text: str) -> list[float]:
@@ -64,15 +56,7 @@ def numbers(text: str) -> list[float]:
     Raises:
         RequestError: a part is neither, or there are too many.
     """
-    found: list[float] = []
-    for part in split(text):
-        span = _NUMBER_RANGE.fullmatch(part)
-        if span is None:
-            found.append(_number(part, float))
-        else:
-            found += [round(value, 10) for value in _spread(span, 1, text)]
-        _bounded(found, text)
-    return found
+    return [round(value, 10) for value in _read(text, _NUMBER_RANGE, float)]
 
 
 def orders(text: str) -> list[tuple[str, ...]]:
@@ -85,6 +69,19 @@ def orders(text: str) -> list[tuple[str, ...]]:
     if len(parts) > 6:  # 7 parts have 5040 orders
         raise _too_many(text)
     return list(permutations(parts))
+
+
+def _read(text: str, ranges: re.Pattern[str], kind: Callable[[str], float]) -> list[float]:
+    """Each part as a number or as a range of them."""
+    found: list[float] = []
+    for part in split(text):
+        span = ranges.fullmatch(part)
+        if span is None:
+            found.append(_number(part, kind))
+        else:
+            found += _spread(span, 1, text, whole=kind is int)
+        _bounded(found, text)
+    return found
 
 
 def _spread(

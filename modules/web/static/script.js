@@ -85,7 +85,8 @@ class Script extends HTMLElement {
     if (script.axes) {
       this.body.append(axes(this.tab, script.axes, values, set));
       for (let at = 0; at < 9; at += 1) drawn.add(at);
-      drawn.add(17); // text or lists: both are offered at once
+      // The pictures of all cells are shown anyway; text and lists are both offered at once.
+      for (const at of [10, 17]) drawn.add(at);
     }
     script.args.forEach((argument, at) => {
       if (drawn.has(at) || !argument.label) return;
