@@ -19,7 +19,7 @@ async (target) => {
   const tried = async (name, action) => {
     seen[name] = await Promise.race([
       action().then((value) => value, (error) => `blocked`),
-      new Promise((resolve) => setTimeout(resolve, 2000, "silent")),
+      new Promise((resolve) => setTimeout(resolve, 5000, "silent")),
     ]);
   };
   const pause = `${target}/easel/v1/queue/pause`;
